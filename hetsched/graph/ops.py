@@ -1,0 +1,237 @@
+"""Ops and their registry: what kinds of computation there are, and which device kinds have a kernel for them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import BuiltinFunctionType
+from typing import Any, overload
+
+import torch
+
+from hetsched.errors import GraphError
+from hetsched.graph.values import Spec
+
+Kernel = Callable[..., Any]
+"""One Op's implementation for one device kind: ``kernel(*operands, **params)``; it never changes an operand in place."""
+
+Formula = Callable[[Sequence[Spec | None], Spec | None, Mapping[str, Any]], float | None]
+"""``formula(operand_specs, output_spec, params)``: FLOPs or bytes of one use of an op, None when it cannot tell."""
+
+ANY_KIND = "any"
+"""Kernel kind of code that runs wherever its tensors are, as torch's own functions do."""
+
+
+@dataclass(slots=True, eq=False)
+class Op:
+    """A kind of computation: kernels per device kind, formulas for its cost, and what may be assumed of it.
+
+    Attributes:
+        name: registered name, or the qualified name of the user's function.
+        kernels: by device kind; ``any`` serves every kind that has none of its own.
+        flops: floating-point operations of one use; None when there is no formula.
+        n_bytes: bytes read and written by one use; None means operands plus outputs.
+        family: what measured times and hidden truths of similar ops are grouped by.
+        arity: least and greatest number of operands; None leaves it unchecked.
+        pure: equal operands give equal results and nothing else happens; inference may call it with fake tensors.
+        random: the kernel takes ``generator=`` and draws from it.
+        split: how the op may be cut into parts.
+        checks: called with operand specs and params before a run; returns what is wrong, or None.
+    """
+
+    name: str
+    kernels: dict[str, Kernel] = field(default_factory=dict)
+    flops: Formula | None = None
+    n_bytes: Formula | None = None
+    family: str = "opaque"
+    arity: tuple[int, int] | None = None
+    pure: bool = False
+    random: bool = False
+    split: object = None
+    checks: Callable[[Sequence[Spec | None], Mapping[str, Any]], str | None] | None = None
+
+    def __call__(self, *operands: Any, **params: Any) -> Any:
+        """Run the op right here, as the undecorated function would."""
+        return self.kernel_for("cpu")(*operands, **params)
+
+    def runs_on(self, kind: str) -> bool:
+        """Whether there is a kernel for this device kind."""
+        return kind in self.kernels or ANY_KIND in self.kernels
+
+    def kernel_for(self, kind: str) -> Kernel:
+        """The kernel for this device kind.
+
+        Raises:
+            GraphError: there is none.
+        """
+        kernel = self.kernels.get(kind) or self.kernels.get(ANY_KIND)
+        if kernel is None:
+            raise GraphError(
+                f"op {self.name!r} has no kernel for {kind!r}, only for {', '.join(sorted(self.kernels))}; "
+                f"add one with @{self.name}.kernel({kind!r})"
+            )
+        return kernel
+
+    def kernel(self, kind: str) -> Callable[[Kernel], Kernel]:
+        """Decorator that adds a kernel for one device kind."""
+
+        def add(function: Kernel) -> Kernel:
+            self.kernels[kind] = function
+            return function
+
+        return add
+
+
+OPS: dict[str, Op] = {}
+"""Every registered op by name; a pipeline file may name these and no others."""
+
+
+def register(op: Op) -> Op:
+    """Add an op to the registry.
+
+    Raises:
+        GraphError: another op has that name.
+    """
+    if op.name in OPS:
+        raise GraphError(f"op {op.name!r} is registered already; choose another name")
+    OPS[op.name] = op
+    return op
+
+
+@overload
+def op(function: Kernel, /) -> Op: ...
+@overload
+def op(
+    *,
+    name: str | None = None,
+    kinds: Sequence[str] = ("cpu",),
+    pure: bool = False,
+    random: bool = False,
+    split: object = None,
+    flops: Formula | None = None,
+    n_bytes: Formula | None = None,
+    family: str | None = None,
+    arity: int | tuple[int, int] | None = None,
+) -> Callable[[Kernel], Op]: ...
+def op(function: Kernel | None = None, /, **settings: Any) -> Op | Callable[[Kernel], Op]:
+    """Make a function an Op; ``@op`` or ``@op(kinds=("cpu", "cuda"), pure=True, ...)``.
+
+    Args:
+        name: how messages and traces call it; a name given here also registers it for pipeline files.
+        kinds: device kinds that this very function runs on; ``("any",)`` for code that follows its tensors.
+        pure: see `Op`; needed before inference may call it.
+        random: the function takes ``generator=``.
+        split: how the op may be cut into parts.
+        flops: see `Op`.
+        n_bytes: see `Op`.
+        family: see `Op`; the name when left out.
+        arity: number of operands, or least and greatest.
+
+    Raises:
+        GraphError: the name is taken.
+    """
+    if function is not None:
+        return _op_of(function)
+
+    def decorate(wrapped: Kernel) -> Op:
+        return _op_of(wrapped, **settings)
+
+    return decorate
+
+
+def _op_of(
+    function: Kernel,
+    *,
+    name: str | None = None,
+    kinds: Sequence[str] = ("cpu",),
+    arity: int | tuple[int, int] | None = None,
+    family: str | None = None,
+    **settings: Any,
+) -> Op:
+    made = Op(
+        name=name or callable_name(function),
+        kernels=dict.fromkeys(kinds, function),
+        family=family or name or callable_name(function),
+        arity=(arity, arity) if isinstance(arity, int) else arity,
+        **settings,
+    )
+    return register(made) if name else made
+
+
+def resolve(reference: object, node: str) -> Op:
+    """The Op that a node's ``op`` attribute means: an Op, a registered name, or any callable.
+
+    torch's own functions run on every kind and are pure; other callables are opaque and CPU-only.
+
+    Raises:
+        GraphError: the name is not registered, or the attribute is neither a name nor callable.
+    """
+    if isinstance(reference, Op):
+        return reference
+    if isinstance(reference, str):
+        return _registered(reference, node)
+    if not callable(reference):
+        raise GraphError(
+            f"node {node!r}: op is a {type(reference).__name__}; it must be a registered name or a callable"
+        )
+    name = callable_name(reference)
+    if is_torch_function(reference):
+        random = name in _RANDOM_TORCH_FUNCTIONS
+        kernel = _RANDOM_TORCH_FUNCTIONS[name](reference) if random else reference
+        return Op(name, {ANY_KIND: kernel}, family=name, pure=True, random=random)
+    return Op(name, {"cpu": reference}, family=name)
+
+
+def _registered(name: str, node: str) -> Op:
+    if name in OPS:
+        return OPS[name]
+    close = difflib.get_close_matches(name, OPS, n=3)
+    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"known are: {', '.join(sorted(OPS))}"
+    raise GraphError(f"node {node!r}: unknown op {name!r}; {hint}")
+
+
+def callable_name(function: object) -> str:
+    """A readable name of any callable."""
+    return getattr(function, "__qualname__", None) or getattr(function, "__name__", None) or type(function).__name__
+
+
+def is_torch_function(function: object) -> bool:
+    """Whether torch itself wrote this callable, so that it runs wherever its tensors are."""
+    if isinstance(function, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
+        return True
+    if isinstance(function, type) or isinstance(function, torch.nn.Module):
+        return False
+    module = getattr(function, "__module__", None) or ""
+    if module.split(".")[0] == "torch":
+        return True
+    owner = getattr(function, "__self__", None) or getattr(function, "__objclass__", None)
+    return isinstance(function, BuiltinFunctionType | type(torch.Tensor.add)) and _is_from_torch(owner)
+
+
+def _is_from_torch(owner: object) -> bool:
+    name = getattr(owner, "__module__", None) or getattr(owner, "__name__", "") or ""
+    return str(name).split(".")[0] == "torch"
+
+
+def _factory(function: Kernel) -> Kernel:
+    def draw(*operands: Any, generator: torch.Generator, **params: Any) -> Any:
+        return function(*operands, generator=generator, device=generator.device, **params)
+
+    return draw
+
+
+def _sampler(function: Kernel) -> Kernel:
+    return function
+
+
+_RANDOM_TORCH_FUNCTIONS: Mapping[str, Callable[[Kernel], Kernel]] = {
+    "rand": _factory,
+    "randn": _factory,
+    "randint": _factory,
+    "randperm": _factory,
+    "bernoulli": _sampler,
+    "multinomial": _sampler,
+    "normal": _sampler,
+}
+"""torch's functions that draw random numbers and take ``generator=``; factories need the device as well."""

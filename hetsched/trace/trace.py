@@ -1,0 +1,84 @@
+"""Spans and the Trace that holds them: what was predicted or measured to happen, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+SpanKind = Literal["compute", "copy", "wait"]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One thing that happened on one lane.
+
+    Attributes:
+        kind: ``compute``, ``copy``, or ``wait`` (a lane that had to wait for a value).
+        name: of the task (compute), of the value (copy), or of the value waited for.
+        lane: name of the device, or ``source->target`` of the copy.
+        start_seconds: since the run began.
+        end_seconds: since the run began.
+        op: name of the op, for computes.
+        n_bytes: copied, for copies.
+        phase: ``setup`` (once) or ``body`` (every run).
+        overrun: an emulated slot whose real computation took longer than the slot.
+    """
+
+    kind: SpanKind
+    name: str
+    lane: str
+    start_seconds: float
+    end_seconds: float
+    op: str = ""
+    n_bytes: float = 0.0
+    phase: Literal["setup", "body"] = "body"
+    overrun: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.end_seconds - self.start_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """All Spans of one run, predicted (by the simulator) or measured; iterates its Spans in order of their start.
+
+    Attributes:
+        makespan_seconds: when the last task and the last copy of the body end.
+        platform: name of the platform.
+        emulated: times are emulated; wall seconds were ``time_scale`` times as long.
+        predicted: made by the simulator rather than measured.
+        peak_bytes: the most that each memory held, by memory name, where it is known.
+    """
+
+    spans: tuple[Span, ...]
+    makespan_seconds: float
+    platform: str = ""
+    emulated: bool = False
+    time_scale: float = 1.0
+    predicted: bool = False
+    peak_bytes: Mapping[str, float] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Span]:
+        return iter(self.spans)
+
+    def __len__(self) -> int:
+        return len(self.spans)
+
+    def of_kind(self, kind: SpanKind) -> tuple[Span, ...]:
+        """The spans of one kind."""
+        return tuple(span for span in self.spans if span.kind == kind)
+
+    @property
+    def devices_used(self) -> tuple[str, ...]:
+        """Names of the devices that computed something, sorted."""
+        return tuple(sorted({span.lane for span in self.spans if span.kind == "compute"}))
+
+    def save(self, path: str | Path) -> None:
+        """Write Chrome trace JSON, which Perfetto and ``chrome://tracing`` open."""
+        from hetsched.trace.perfetto import save_trace
+
+        save_trace(self, Path(path))
