@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from hetsched.errors import CostError
 from hetsched.graph.frozen import FrozenGraph, Task
-from hetsched.platform.platform import Device, Link
+from hetsched.platform.platform import Device, Link, Platform
 from hetsched.trace.trace import Trace
 
 Source = Literal["given", "measured", "regression", "roofline", "prior"]
@@ -46,5 +46,5 @@ class CostModel(Protocol):
     def transfer(self, link: Link, n_bytes: float) -> Estimate:
         """Predicted time of one copy of ``n_bytes`` over one link."""
 
-    def refined(self, trace: Trace, graph: FrozenGraph) -> CostModel:
+    def refined(self, trace: Trace, graph: FrozenGraph, platform: Platform) -> CostModel:
         """A model that has learnt from what was measured."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import BuiltinFunctionType
@@ -11,13 +13,20 @@ from typing import Any, overload
 import torch
 
 from hetsched.errors import GraphError
-from hetsched.graph.values import Spec
+from hetsched.graph.values import Spec, TensorSpec
 
 Kernel = Callable[..., Any]
-"""One Op's implementation for one device kind: ``kernel(*operands, **params)``; it never changes an operand in place."""
+"""One Op's implementation for one device kind: ``kernel(*operands, **params)``; operands stay as they are."""
 
 Formula = Callable[[Sequence[Spec | None], Spec | None, Mapping[str, Any]], float | None]
-"""``formula(operand_specs, output_spec, params)``: FLOPs or bytes of one use of an op, None when it cannot tell."""
+"""``formula(operand_specs, output_spec, params)``: FLOPs or bytes of one use of an op, None when it cannot tell.
+
+Called when all operands are known; the output may still be unknown. An operand given by keyword is in ``params``, as its
+spec.
+"""
+
+Rule = Callable[[Sequence[Spec], Mapping[str, Any]], Spec | None]
+"""``rule(operand_specs, params)``: the output's spec without calling a kernel; None leaves it to tracing."""
 
 ANY_KIND = "any"
 """Kernel kind of code that runs wherever its tensors are, as torch's own functions do."""
@@ -38,6 +47,8 @@ class Op:
         random: the kernel takes ``generator=`` and draws from it.
         split: how the op may be cut into parts.
         checks: called with operand specs and params before a run; returns what is wrong, or None.
+        infer: a quick rule for the output's spec.
+        strict: operands that its kernel cannot be traced with are an error; otherwise its output stays unknown.
     """
 
     name: str
@@ -50,6 +61,8 @@ class Op:
     random: bool = False
     split: object = None
     checks: Callable[[Sequence[Spec | None], Mapping[str, Any]], str | None] | None = None
+    infer: Rule | None = None
+    strict: bool = False
 
     def __call__(self, *operands: Any, **params: Any) -> Any:
         """Run the op right here, as the undecorated function would."""
@@ -87,6 +100,20 @@ OPS: dict[str, Op] = {}
 """Every registered op by name; a pipeline file may name these and no others."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Family, formulas and rule that a torch function is given by its name; see `Op`."""
+
+    family: str
+    flops: Formula | None = None
+    n_bytes: Formula | None = None
+    infer: Rule | None = None
+
+
+TORCH_COSTS: dict[str, Cost] = {}
+"""By the short name of a torch function or aten operator (``mm``); the library fills it."""
+
+
 def register(op: Op) -> Op:
     """Add an op to the registry.
 
@@ -113,11 +140,14 @@ def op(
     n_bytes: Formula | None = None,
     family: str | None = None,
     arity: int | tuple[int, int] | None = None,
+    infer: Rule | None = None,
 ) -> Callable[[Kernel], Op]: ...
 def op(function: Kernel | None = None, /, **settings: Any) -> Op | Callable[[Kernel], Op]:
     """Make a function an Op; ``@op`` or ``@op(kinds=("cpu", "cuda"), pure=True, ...)``.
 
     Args:
+        function: of the bare form; nothing else is said of it then.
+        settings: the following keywords.
         name: how messages and traces call it; a name given here also registers it for pipeline files.
         kinds: device kinds that this very function runs on; ``("any",)`` for code that follows its tensors.
         pure: see `Op`; needed before inference may call it.
@@ -127,6 +157,7 @@ def op(function: Kernel | None = None, /, **settings: Any) -> Op | Callable[[Ker
         n_bytes: see `Op`.
         family: see `Op`; the name when left out.
         arity: number of operands, or least and greatest.
+        infer: see `Op`.
 
     Raises:
         GraphError: the name is taken.
@@ -175,12 +206,38 @@ def resolve(reference: object, node: str) -> Op:
         raise GraphError(
             f"node {node!r}: op is a {type(reference).__name__}; it must be a registered name or a callable"
         )
-    name = callable_name(reference)
     if is_torch_function(reference):
-        random = name in _RANDOM_TORCH_FUNCTIONS
-        kernel = _RANDOM_TORCH_FUNCTIONS[name](reference) if random else reference
-        return Op(name, {ANY_KIND: kernel}, family=name, pure=True, random=random)
+        return _torch_op(reference)
+    name = callable_name(reference)
     return Op(name, {"cpu": reference}, family=name)
+
+
+@functools.lru_cache(maxsize=4096)
+def _torch_op(function: Kernel) -> Op:
+    """The same Op for every use of a torch function, so that what is inferred for one use serves the next."""
+    name = callable_name(function)
+    short = name.removeprefix("aten.")
+    cost = TORCH_COSTS.get(short) or (_POINTWISE if _is_pointwise(short) else Cost(short))
+    random = short in _RANDOM_TORCH_FUNCTIONS
+    kernel = _RANDOM_TORCH_FUNCTIONS[short](function) if random else function
+    return Op(
+        name, {ANY_KIND: kernel}, cost.flops, cost.n_bytes, cost.family, pure=True, random=random, infer=cost.infer
+    )
+
+
+def _is_pointwise(short: str) -> bool:
+    packet = getattr(torch.ops.aten, short, None) if short.isidentifier() else None
+    if packet is None:
+        return False
+    return any(torch.Tag.pointwise in getattr(packet, overload).tags for overload in packet.overloads())
+
+
+def _one_per_output(_operands: Sequence[Spec | None], output: Spec | None, _params: Mapping[str, Any]) -> float | None:
+    return float(math.prod(output.shape)) if isinstance(output, TensorSpec) else None
+
+
+_POINTWISE = Cost("elementwise", _one_per_output)
+"""A guess for functions that torch calls pointwise: one operation an element."""
 
 
 def _registered(name: str, node: str) -> Op:
@@ -192,15 +249,24 @@ def _registered(name: str, node: str) -> Op:
 
 
 def callable_name(function: object) -> str:
-    """A readable name of any callable."""
-    return getattr(function, "__qualname__", None) or getattr(function, "__name__", None) or type(function).__name__
+    """A readable name of any callable: ``matmul``, ``aten.mm``, ``Net.forward``, ``<lambda>``."""
+    if isinstance(function, torch._ops.OpOverload):
+        return f"aten.{function.overloadpacket.__name__}"
+    if isinstance(function, torch._ops.OpOverloadPacket):
+        return f"aten.{function.__name__}"
+    if isinstance(function, functools.partial):
+        return callable_name(function.func)
+    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None) or type(function).__name__
+    return str(name).removeprefix("_VariableFunctionsClass.").removeprefix("TensorBase.")
 
 
 def is_torch_function(function: object) -> bool:
     """Whether torch itself wrote this callable, so that it runs wherever its tensors are."""
     if isinstance(function, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
         return True
-    if isinstance(function, type) or isinstance(function, torch.nn.Module):
+    if isinstance(function, functools.partial):
+        return is_torch_function(function.func)
+    if isinstance(function, (type, torch.nn.Module)):
         return False
     module = getattr(function, "__module__", None) or ""
     if module.split(".")[0] == "torch":
@@ -215,8 +281,9 @@ def _is_from_torch(owner: object) -> bool:
 
 
 def _factory(function: Kernel) -> Kernel:
-    def draw(*operands: Any, generator: torch.Generator, **params: Any) -> Any:
-        return function(*operands, generator=generator, device=generator.device, **params)
+    def draw(*operands: Any, generator: torch.Generator | None, **params: Any) -> Any:
+        device = None if generator is None else generator.device
+        return function(*operands, generator=generator, device=device, **params)
 
     return draw
 

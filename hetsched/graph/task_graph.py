@@ -30,9 +30,10 @@ class TaskGraph(nx.DiGraph):
     """A `networkx.DiGraph` whose nodes are inputs, constants and tasks.
 
     All of networkx works on it, and any plain ``DiGraph`` with the same attributes is taken by `hetsched.run` as well:
-    a node has ``op`` (a registered name or any callable) or ``value``, and ``params`` for the op's keyword parameters; a node with
-    neither and without predecessors is an input. Operands are the predecessors in the order their edges were added, or by edge
-    attribute ``arg``: a position, a keyword, or a tuple of them. Edge attribute ``slot`` picks one output of several.
+    a node has ``op`` (a registered name or any callable) or ``value``, and ``params`` for the op's keyword parameters; a
+    node with neither and without predecessors is an input. Operands are the predecessors in the order their edges were
+    added, or by edge attribute ``arg``: a position, a keyword, or a tuple of them. Edge attribute ``slot`` picks one
+    output of several.
     """
 
     def input(
@@ -69,7 +70,7 @@ class TaskGraph(nx.DiGraph):
             op: a registered name, an `Op`, or any callable.
             operands: keys of nodes, `ref(key, slot)`, or tensors and arrays (they become constants).
             name: the key; made from the op's name when left out.
-            params: keyword parameters of the op, `ref(...)` where a parameter is another node's value, and node options.
+            params: keyword parameters of the op, `ref(...)` where one is another node's value, and node options.
 
         Raises:
             GraphError: an operand is not a node of this graph, or the name is taken.

@@ -1,0 +1,1 @@
+"""Plan: instructions, their text form, lowering, and the simulator."""

@@ -1,9 +1,11 @@
-"""Plan: what every device and link does, in order and without times; plain data that names things and holds no handles."""
+"""Plan: what every device and link does, in order and without times; plain data that holds names, never handles."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from hetsched.errors import PlanError
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +39,16 @@ class Free:
 
 Instruction = Compute | Copy | Free
 
+Place = tuple[str, str]
+"""A value in a memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """``setup`` moves once what stays; ``body`` runs every time.
 
-    The position of an instruction in ``body`` is its place in one global order that extends the DAG; each lane is the slice of
-    that order which belongs to one device or one link, so no order of lanes can deadlock.
+    The position of an instruction in ``body`` is its place in one global order that extends the DAG; each lane is the
+    slice of that order which belongs to one device or one link, so no order of lanes can deadlock.
 
     Attributes:
         platform: name of the platform.
@@ -54,15 +59,25 @@ class Plan:
         inputs: (value, memory) pairs that a run is given.
         constants: (value, memory) pairs that are there before setup.
         outputs: (value, memory) pairs that a run returns.
+
+    Raises:
+        PlanError: ``after`` has an entry for a position that the body does not have.
     """
 
     platform: str
     setup: tuple[Copy, ...]
     body: tuple[Instruction, ...]
-    inputs: tuple[tuple[str, str], ...] = ()
-    constants: tuple[tuple[str, str], ...] = ()
-    outputs: tuple[tuple[str, str], ...] = ()
+    inputs: tuple[Place, ...] = ()
+    constants: tuple[Place, ...] = ()
+    outputs: tuple[Place, ...] = ()
     after: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        strangers = [position for position in self.after if not 0 <= position < len(self.body)]
+        if strangers:
+            raise PlanError(
+                f"plan.after has an entry for body[{min(strangers)}], and the body has {len(self.body)} instructions"
+            )
 
     def __str__(self) -> str:
         from hetsched.plan.text import format_plan
@@ -86,3 +101,26 @@ def lane_of(instruction: Compute | Copy) -> str:
     if isinstance(instruction, Compute):
         return instruction.device
     return f"{instruction.source}->{instruction.target}"
+
+
+def reads_of(instruction: Compute | Copy) -> tuple[Place, ...]:
+    """What must be there before an instruction starts."""
+    if isinstance(instruction, Compute):
+        return tuple((value, instruction.memory) for value in instruction.reads)
+    return ((instruction.value, instruction.source),)
+
+
+def writes_of(instruction: Compute | Copy) -> tuple[Place, ...]:
+    """What is there once an instruction has ended."""
+    if isinstance(instruction, Compute):
+        return tuple((value, instruction.memory) for value in instruction.writes)
+    return ((instruction.value, instruction.target),)
+
+
+def describe(instruction: Instruction) -> str:
+    """An instruction in the words of an error message."""
+    if isinstance(instruction, Compute):
+        return f"compute {instruction.task!r} on {instruction.device}"
+    if isinstance(instruction, Copy):
+        return f"copy {instruction.value!r} {instruction.source} -> {instruction.target}"
+    return f"free {instruction.value!r} in {instruction.memory}"

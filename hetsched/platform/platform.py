@@ -6,11 +6,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from hetsched.errors import PlatformError
 
 HOST_KIND = "cpu"
 """The device kind whose Memory is host RAM and whose kernels every host can run."""
+
+
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,11 @@ class Device:
         """This device without its name and place; devices whose class is equal cost the same."""
         return replace(self, name="", memory="")
 
+    def entry(self, by_name_or_kind: Mapping[str, Entry]) -> Entry | None:
+        """What a mapping says about this device: by its name, else by its kind, else None."""
+        found = by_name_or_kind.get(self.name)
+        return by_name_or_kind.get(self.kind) if found is None else found
+
 
 @dataclass(frozen=True, slots=True)
 class Link:
@@ -119,7 +128,7 @@ class Truth:
     Attributes:
         factors: by device kind or name, then op family or ``default``: true seconds / nominal seconds.
         link_factors: by link name or ``default``: true seconds / nominal seconds.
-        noise: standard deviation of the log-normal factor on every time.
+        noise: standard deviation of the logarithm of the random factor on every time; its median is 1.
         seed: of the noise.
     """
 

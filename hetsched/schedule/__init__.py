@@ -1,0 +1,42 @@
+"""Deciding what runs where and when: Problem -> Schedule."""
+
+from __future__ import annotations
+
+from hetsched.errors import ScheduleError
+from hetsched.schedule.heft import heft
+from hetsched.schedule.portfolio import auto
+from hetsched.schedule.problem import Problem
+from hetsched.schedule.round_robin import round_robin
+from hetsched.schedule.schedule import Schedule, Scheduler
+from hetsched.schedule.single_device import best_device
+
+SCHEDULERS: dict[str, Scheduler] = {
+    "auto": auto,
+    "heft": heft,
+    "single_device": best_device,
+    "round_robin": round_robin,
+}
+"""Every scheduler by the name that users give."""
+
+
+def solve(problem: Problem, scheduler: str | Scheduler = "auto", budget_seconds: float | None = None) -> Schedule:
+    """Schedule a problem.
+
+    Args:
+        problem: what to schedule.
+        scheduler: a name in `SCHEDULERS`, or any function from Problem to Schedule.
+        budget_seconds: how long a scheduler that keeps improving may take; those there are end by themselves long before.
+
+    Raises:
+        ScheduleError: there is no such scheduler, or no schedule satisfies the constraints.
+    """
+    if budget_seconds is not None and not budget_seconds > 0:
+        raise ScheduleError(f"budget_seconds is {budget_seconds}; it must be more than zero, or None for no limit")
+    if callable(scheduler):
+        return scheduler(problem)
+    if scheduler not in SCHEDULERS:
+        raise ScheduleError(f"there is no scheduler {scheduler!r}; there are {', '.join(sorted(SCHEDULERS))}")
+    return SCHEDULERS[scheduler](problem)
+
+
+__all__ = ["SCHEDULERS", "Problem", "Schedule", "Scheduler", "solve"]

@@ -151,6 +151,13 @@ class Problem:
         """Seconds by task and device, inf where the task may not run, shape (n_tasks, n_devices)."""
         return np.where(self.allowed, self.seconds[:, self.device_class], np.inf)
 
+    @cached_property
+    def lower_bound_seconds(self) -> float:
+        """A makespan that no schedule can beat."""
+        from hetsched.schedule.bounds import lower_bound
+
+        return lower_bound(self)
+
     def path(self, source: int, target: int) -> tuple[int, ...]:
         """Memories on the way from one to another, both included; empty when there is no way."""
         stops = [source]

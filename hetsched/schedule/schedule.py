@@ -48,6 +48,7 @@ class Schedule:
         problem: what was scheduled.
         scheduler: name of the algorithm that made it.
         lower_bound_seconds: of the problem; 0 when nobody computed it.
+        notes: what the scheduler could not do as its name says.
     """
 
     problem: Problem
@@ -56,6 +57,7 @@ class Schedule:
     transfers: tuple[Transfer, ...] = ()
     evictions: tuple[Eviction, ...] = ()
     lower_bound_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
 
     @property
     def makespan_seconds(self) -> float:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 SpanKind = Literal["compute", "copy", "wait"]
+Phase = Literal["setup", "body"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Span:
     end_seconds: float
     op: str = ""
     n_bytes: float = 0.0
-    phase: Literal["setup", "body"] = "body"
+    phase: Phase = "body"
     overrun: bool = False
 
     @property
@@ -77,8 +79,49 @@ class Trace:
         """Names of the devices that computed something, sorted."""
         return tuple(sorted({span.lane for span in self.spans if span.kind == "compute"}))
 
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """Names of the lanes on which something happened: host by host CPUs, GPUs and other devices, then links."""
+        return tuple(sorted({span.lane for span in self.spans}, key=lane_order))
+
+    @property
+    def what_it_is(self) -> str:
+        """``measured`` or ``predicted``, with ``emulated`` before it where times are."""
+        said_by = "predicted" if self.predicted else "measured"
+        return f"emulated, {said_by}" if self.emulated else said_by
+
     def save(self, path: str | Path) -> None:
         """Write Chrome trace JSON, which Perfetto and ``chrome://tracing`` open."""
         from hetsched.trace.perfetto import save_trace
 
         save_trace(self, Path(path))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Trace:
+        """Read what `save` wrote.
+
+        Raises:
+            ConfigError: the file cannot be read, or is no trace that hetsched wrote.
+        """
+        from hetsched.trace.perfetto import load_trace
+
+        return load_trace(Path(path))
+
+
+def is_link(lane: str) -> bool:
+    """Whether a lane carries copies rather than computes."""
+    return "->" in lane
+
+
+def lane_order(lane: str) -> tuple[bool, tuple[str | int, ...], int, tuple[str | int, ...]]:
+    """Sort key that shows devices before links, hosts together, CPUs before GPUs, and ``gpu:2`` before ``gpu:10``."""
+    if is_link(lane):
+        return True, (), 0, _natural(lane)
+    host, _, device = lane.rpartition("/")
+    kind = device.partition(":")[0]
+    return False, _natural(host), {"cpu": 0, "gpu": 1}.get(kind, 2), _natural(device)
+
+
+def _natural(name: str) -> tuple[str | int, ...]:
+    # splitting on captured digits alternates text and number, so tuples compare like with like
+    return tuple(int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name))

@@ -1,0 +1,189 @@
+"""The main path: freeze, describe the machine, predict, schedule, lower, keep the candidate that ends first, run."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+
+from hetsched.cost.calibrate import host_rates, with_rates
+from hetsched.cost.model import CostModel
+from hetsched.cost.roofline import Roofline
+from hetsched.cost.table import tabulate
+from hetsched.cost.time_scale import choose_time_scale
+from hetsched.errors import ExecutionError, ScheduleError
+from hetsched.execute import EXECUTORS
+from hetsched.execute.executor import RunSettings
+from hetsched.graph.freeze import freeze, input_keys
+from hetsched.graph.frozen import FrozenGraph
+from hetsched.graph.given import Inputs, by_key
+from hetsched.plan.lower import lower
+from hetsched.plan.simulate import simulate as simulate_plan
+from hetsched.platform.platform import Platform
+from hetsched.program import Decision, Program, Result
+from hetsched.rewrite import candidates
+from hetsched.schedule import Scheduler, solve
+from hetsched.schedule.assemble import assemble
+from hetsched.trace.trace import Trace
+
+MANY_RUNS = 1000
+"""Runs that a compiled program is expected to serve: what moves once weighs nothing against them."""
+
+
+def run(
+    graph: nx.DiGraph,
+    inputs: Inputs | None = None,
+    *,
+    outputs: Iterable[Hashable] | None = None,
+    platform: Platform | str | Path | None = None,
+    scheduler: str | Scheduler = "auto",
+    executor: str = "auto",
+    objective: str = "makespan",
+    cost_model: CostModel | None = None,
+    seed: int = 0,
+    debug: bool = False,
+) -> Result:
+    """Decide what runs where, run it once, and close everything again.
+
+    Args:
+        graph: a `TaskGraph` or any `networkx.DiGraph` of the same form; it is not changed.
+        inputs: values of its input nodes; one for a node with ``value`` replaces that value.
+        outputs: keys of the nodes whose values are wanted; the sinks when left out.
+        platform: what to run on: a Platform, the path of a platform file, or None for this machine.
+        scheduler: a name in `hetsched.schedule.SCHEDULERS`, or a function from Problem to Schedule.
+        executor: ``local``; ``auto`` chooses.
+        objective: ``makespan``.
+        cost_model: what predicts times; see `hetsched.CostModel`.
+        seed: of the random ops.
+        debug: catch ops that change an operand in place.
+
+    Raises:
+        GraphError: the graph, an input or a requested output is wrong.
+        ScheduleError: no device may run a task, no memory can hold it, or the scheduler is unknown.
+        PlatformError: the platform is wrong.
+        TaskFailedError: an op raised.
+    """
+    with _program(
+        graph, inputs, outputs, platform, scheduler, executor, objective, cost_model, seed, debug, expected_runs=1
+    ) as program:
+        return program.run(inputs)
+
+
+def compile(  # noqa: A001  (the name users know from torch and re)
+    graph: nx.DiGraph,
+    inputs: Inputs | None = None,
+    *,
+    outputs: Iterable[Hashable] | None = None,
+    platform: Platform | str | Path | None = None,
+    scheduler: str | Scheduler = "auto",
+    executor: str = "auto",
+    objective: str = "makespan",
+    cost_model: CostModel | None = None,
+    seed: int = 0,
+    debug: bool = False,
+) -> Program:
+    """Plan once, run often: constants are moved to where they are used and stay there until the program is closed.
+
+    Args and errors are those of `run`; ``inputs`` are examples here, which tell shapes where the graph doesn't.
+    """
+    return _program(
+        graph,
+        inputs,
+        outputs,
+        platform,
+        scheduler,
+        executor,
+        objective,
+        cost_model,
+        seed,
+        debug,
+        expected_runs=MANY_RUNS,
+    )
+
+
+def simulate(
+    graph: nx.DiGraph,
+    inputs: Inputs | None = None,
+    *,
+    outputs: Iterable[Hashable] | None = None,
+    platform: Platform | str | Path | None = None,
+    scheduler: str | Scheduler = "auto",
+    objective: str = "makespan",
+    cost_model: CostModel | None = None,
+) -> Trace:
+    """Predict a run without touching a tensor; see `run` for arguments and errors."""
+    frozen = _freeze(graph, inputs, outputs)
+    return _decide(frozen, _platform_of(platform), scheduler, objective, cost_model or Roofline(), 1).predicted
+
+
+def _program(
+    graph: nx.DiGraph,
+    inputs: Inputs | None,
+    outputs: Iterable[Hashable] | None,
+    platform: Platform | str | Path | None,
+    scheduler: str | Scheduler,
+    executor: str,
+    objective: str,
+    cost_model: CostModel | None,
+    seed: int,
+    debug: bool,
+    *,
+    expected_runs: int,
+) -> Program:
+    runner = _executor_of(executor)
+    model = cost_model or Roofline()
+    frozen = _freeze(graph, inputs, outputs)
+    decision = _decide(frozen, _platform_of(platform), scheduler, objective, model, expected_runs)
+    settings = RunSettings(debug=debug, time_scale=_time_scale_of(frozen, decision.platform))
+    return Program(decision, runner, settings, model, seed, input_keys(graph))
+
+
+def _freeze(graph: nx.DiGraph, inputs: Inputs | None, outputs: Iterable[Hashable] | None) -> FrozenGraph:
+    return freeze(graph, by_key(inputs, input_keys(graph) if inputs else ()), outputs)
+
+
+def _decide(
+    graph: FrozenGraph,
+    platform: Platform,
+    scheduler: str | Scheduler,
+    objective: str,
+    model: CostModel,
+    expected_runs: int,
+) -> Decision:
+    """The search over candidates; the graph as given, on the platform as given, is the first of them and wins ties."""
+    if objective != "makespan":
+        raise ScheduleError(f"objective is {objective!r}; 'makespan' is the one there is")
+    best: Decision | None = None
+    for candidate, machine in candidates(graph, platform):
+        problem = assemble(candidate, machine, tabulate(model, candidate, machine), expected_runs=expected_runs)
+        schedule = solve(problem, scheduler)
+        constants = {value.name for value in candidate.constants}
+        plan = lower(problem, schedule, constants=constants, platform=machine.name)
+        predicted = simulate_plan(plan, problem)
+        if best is None or predicted.makespan_seconds < best.predicted.makespan_seconds:
+            best = Decision(candidate, machine, problem, schedule, plan, predicted)
+    assert best is not None, "the given graph on the given platform is always a candidate"
+    return best
+
+
+def _platform_of(platform: Platform | str | Path | None) -> Platform:
+    if platform is None:
+        platform = Platform.discover()
+    elif not isinstance(platform, Platform):
+        platform = Platform.load(platform)
+    return with_rates(platform)
+
+
+def _executor_of(name: str) -> Any:
+    chosen = "local" if name == "auto" else name
+    if chosen not in EXECUTORS:
+        raise ExecutionError(f"unknown executor {name!r}; there are {', '.join(sorted(EXECUTORS))} and auto")
+    return EXECUTORS[chosen]()
+
+
+def _time_scale_of(graph: FrozenGraph, platform: Platform) -> float:
+    if not platform.emulated:
+        return 1.0
+    return platform.time_scale or choose_time_scale(graph, platform, host_rates())

@@ -1,0 +1,109 @@
+"""Inputs and constants of a pipeline file: from a `SourceModel` to the values themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from hetsched.config.imports import allowed_function
+from hetsched.config.schema import SourceModel
+from hetsched.errors import ConfigError, ExecutionError
+from hetsched.graph.values import torch_dtype
+
+
+def load_source(name: str, model: SourceModel, folder: Path, allow_imports: Sequence[str]) -> dict[str, Any]:
+    """The values of one source by node name; a mapping or a source with branches gives several, ``name.part``.
+
+    Args:
+        name: of the source.
+        model: what the file says.
+        folder: what relative paths are relative to.
+        allow_imports: packages whose functions ``call`` may name.
+
+    Raises:
+        ConfigError: it cannot be read, or does not have as many items as branches.
+        ExecutionError: the called function raised.
+    """
+    value = _FORMS[model.form](model, folder, allow_imports)
+    if model.branches is not None:
+        if not isinstance(value, Sequence) or isinstance(value, str | bytes) or len(value) != model.branches:
+            found = f"{len(value)} items" if isinstance(value, Sequence) else f"a {type(value).__name__}"
+            raise ConfigError(f"has {model.branches} branches and so must be a list of as many items; it is {found}")
+        return {f"{name}.{branch}": item for branch, item in enumerate(value)}
+    if isinstance(value, Mapping):
+        return {f"{name}.{part}": item for part, item in value.items()}
+    return {name: value}
+
+
+def _value(model: SourceModel, _folder: Path, _allow: Sequence[str]) -> Any:
+    if not isinstance(model.value, int | float | list):
+        if model.value is None or isinstance(model.value, Mapping):
+            raise ConfigError("value must be a number, a string or nested lists of numbers")
+        return model.value
+    try:
+        return torch.tensor(model.value, dtype=torch_dtype(model.dtype) if model.dtype else None)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"value is no tensor: {error}") from error
+
+
+def _random(model: SourceModel, _folder: Path, _allow: Sequence[str]) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(model.seed or 0)
+    drawn = torch.randn(model.random or (), generator=generator)
+    return drawn.to(torch_dtype(model.dtype)) if model.dtype else drawn
+
+
+def _file(model: SourceModel, folder: Path, _allow: Sequence[str]) -> Any:
+    path = folder / Path(model.file or "").expanduser()
+    read = _READERS.get(path.suffix.lower(), Path.read_bytes)
+    try:
+        return read(path)
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception as error:
+        raise ConfigError(f"{path} is no {path.suffix} file, or holds more than plain data") from error
+
+
+def _files(model: SourceModel, folder: Path, _allow: Sequence[str]) -> list[bytes]:
+    pattern = Path(model.files or "").expanduser()
+    root = Path(pattern.anchor) if pattern.is_absolute() else folder
+    paths = sorted(path for path in root.glob(str(pattern.relative_to(pattern.anchor))) if path.is_file())
+    if not paths:
+        raise ConfigError(f"no file matches {model.files!r} in {root}")
+    try:
+        return [path.read_bytes() for path in paths]
+    except OSError as error:
+        raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+def _call(model: SourceModel, _folder: Path, allow_imports: Sequence[str]) -> Any:
+    function = allowed_function(model.call or "", allow_imports)
+    try:
+        return function(**model.with_)
+    except Exception as error:
+        raise ExecutionError(f"{model.call} raised {type(error).__name__}: {error}") from error
+
+
+def _read_npz(path: Path) -> dict[str, torch.Tensor]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+
+
+_READERS: Mapping[str, Callable[[Path], Any]] = {
+    ".npy": lambda path: torch.from_numpy(np.load(path, allow_pickle=False)),
+    ".npz": _read_npz,
+    ".pt": lambda path: torch.load(path, map_location="cpu", weights_only=True),
+    ".txt": lambda path: path.read_text(encoding="utf-8"),
+}
+"""By suffix; any other file is its bytes. None of them runs code that is in the file."""
+
+_FORMS: Mapping[str, Callable[[SourceModel, Path, Sequence[str]], Any]] = {
+    "value": _value,
+    "file": _file,
+    "files": _files,
+    "random": _random,
+    "call": _call,
+}

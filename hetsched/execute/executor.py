@@ -1,0 +1,62 @@
+"""What an executor is: something that loads a Plan once and runs it many times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hetsched.graph.frozen import FrozenGraph
+from hetsched.plan.plan import Plan
+from hetsched.platform.platform import Platform
+from hetsched.trace.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """How a loaded plan behaves while it runs.
+
+    Attributes:
+        debug: catch an op that changes an operand in place.
+        grace_seconds: how long a failed or interrupted run waits for its workers to reach a task boundary.
+        time_scale: wall seconds per emulated second; means nothing on real devices.
+    """
+
+    debug: bool = False
+    grace_seconds: float = 1.5
+    time_scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run gave: the plan's outputs by value name, and what happened when."""
+
+    values: Mapping[str, object]
+    trace: Trace = field(repr=False)
+
+
+class Loaded(Protocol):
+    """A plan that is ready to run; used by one thread at a time."""
+
+    def run(self, inputs: Mapping[str, object], *, seed: int, traced: bool) -> Outcome:
+        """Run the body once.
+
+        Args:
+            inputs: by value name, one for each of the plan's inputs.
+            seed: of the random ops.
+            traced: record a span for everything; otherwise only the makespan.
+
+        Raises:
+            TaskFailedError: an op raised.
+            OutOfMemoryError: a memory overflowed.
+        """
+
+    def close(self) -> None:
+        """Stop the workers and give back what the plan holds; running again afterwards is an error."""
+
+
+class Executor(Protocol):
+    """Runs plans on one set of processes."""
+
+    def load(self, plan: Plan, graph: FrozenGraph, platform: Platform, settings: RunSettings) -> Loaded:
+        """Prepare a plan: compile it to steps, start workers, do its setup."""

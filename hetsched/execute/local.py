@@ -1,0 +1,273 @@
+"""The local executor: every lane of a plan is a thread of this process, the caller's thread being one of them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from queue import Empty, SimpleQueue
+from time import perf_counter
+from typing import Literal
+
+from hetsched.errors import ExecutionError
+from hetsched.execute.ambient import Ambient
+from hetsched.execute.backends import BACKENDS
+from hetsched.execute.backends.backend import Backend, Lane, SpanTimes
+from hetsched.execute.executor import Loaded, Outcome, RunSettings
+from hetsched.execute.ledger import Ledger
+from hetsched.execute.steps import Step, Steps, compile_plan, copying_device
+from hetsched.execute.worker import Run, Stopped, run_lane
+from hetsched.graph.frozen import FrozenGraph
+from hetsched.plan.plan import Copy, Plan
+from hetsched.platform.platform import Device, Platform
+from hetsched.trace.trace import Span, Trace
+
+log = logging.getLogger(__name__)
+
+_SHORTEST_WAIT_SECONDS = 5e-6
+"""Gaps on a lane below this are the price of asking, not of waiting."""
+
+
+class LocalExecutor:
+    """Runs plans in this process."""
+
+    def load(self, plan: Plan, graph: FrozenGraph, platform: Platform, settings: RunSettings) -> Loaded:
+        """Compile the plan, make its lanes, move constants to their places."""
+        return _LoadedLocally(plan, graph, platform, settings)
+
+
+class _LoadedLocally:
+    """One plan, its lanes and the threads that drive them, which start with the first run and are parked in between."""
+
+    def __init__(self, plan: Plan, graph: FrozenGraph, platform: Platform, settings: RunSettings) -> None:
+        self._plan, self._graph, self._platform, self._settings = plan, graph, platform, settings
+        self._ambient = Ambient.capture()
+        self._backends = {device.name: _backend_of(device, platform, settings) for device in platform.devices}
+        self._steps = compile_plan(plan, graph, platform, self._backends)
+        self._lanes = self._make_lanes()
+        self._callers_lane = _busiest_lane(self._steps)
+        self._threads: dict[str, _LaneThread] = {}
+        self._ledgers = _ledgers_of(platform)
+        self._n_runs = 0
+        self._closed = False
+        self._setup_spans: list[Span] = []
+        self._setup_values = self._set_up()
+
+    def _make_lanes(self) -> dict[str, Lane]:
+        lanes: dict[str, Lane] = {}
+        for name, steps in self._steps.lanes.items():
+            copy = steps[0].copy
+            lanes[name] = self._copy_lane(copy) if copy is not None else self._backends[name].compute_lane()
+        return lanes
+
+    def _copy_lane(self, copy: Copy) -> Lane:
+        memories = {memory.name: memory for memory in self._platform.memories}
+        links = [link for link in self._platform.links if link.name in copy.links]
+        backend = self._backends[copying_device(self._platform, copy.source, copy.target).name]
+        return backend.copy_lane(memories[copy.source], memories[copy.target], links)
+
+    def _set_up(self) -> dict[int, object]:
+        """Do what is done once: constants to their places; gives what each cell then holds."""
+        run = self._new_run(seed=0)
+        constants = {value.name: value.data for value in self._graph.constants}
+        for value, memory in self._plan.constants:
+            run.store(self._steps.sources[value, memory], constants[value], None)
+        for copy, step in zip(self._plan.setup, self._steps.setup, strict=True):
+            lane = self._copy_lane(copy)
+            lane.begin(run.started_at, 0, timed=True)
+            with self._ambient.scope(), lane.scope():
+                run_lane(lane, (step,), run)
+            lane.settle(run.readies[step.writes[0][0]])
+            self._setup_spans += _spans((step,), lane.end(), "setup")
+        kept = {cell for cell, _ in (w for step in self._steps.setup for w in step.writes)}
+        kept |= {self._steps.sources[place] for place in self._plan.constants}
+        return {cell: run.values[cell] for cell in kept}
+
+    def _new_run(self, seed: int) -> Run:
+        return Run(self._steps, self._ledgers, seed, self._settings.debug)
+
+    def run(self, inputs: Mapping[str, object], *, seed: int, traced: bool) -> Outcome:
+        if self._closed:
+            raise ExecutionError("this program is closed; compile it again")
+        run = self._new_run(seed)
+        for cell, value in self._setup_values.items():
+            run.values[cell] = value
+        self._n_runs += 1
+        try:
+            for value, memory in self._plan.inputs:
+                run.store(self._steps.sources[value, memory], inputs[value], None)
+            self._drive(run, traced)
+            return self._outcome(run, traced)
+        finally:
+            self._forget(run)
+
+    def _drive(self, run: Run, traced: bool) -> None:
+        """Run all lanes to their end, this thread driving one of them.
+
+        Whatever ends the run early, an error or Ctrl-C, stops the other lanes at their next task boundary.
+        """
+        ended: SimpleQueue[_Ended] = SimpleQueue()
+        pending = {name for name in self._lanes if name != self._callers_lane}
+        try:
+            for name in sorted(pending - self._threads.keys()):
+                self._threads[name] = _LaneThread(name)
+            run.started_at = perf_counter()
+            for lane in self._lanes.values():
+                lane.begin(run.started_at, self._n_runs, traced)
+            for name, thread in self._threads.items():
+                thread.submit(self._ambient, self._lanes[name], self._steps.lanes[name], run, ended)
+            if self._callers_lane:
+                _drive_lane(self._ambient, self._lanes[self._callers_lane], self._steps.lanes[self._callers_lane], run)
+            while pending:
+                name, error = ended.get()
+                pending.discard(name)
+                if error is not None:
+                    raise error
+        except BaseException as error:
+            run.stop()
+            cause = self._end_threads(pending, ended, error)
+            if isinstance(error, Stopped) and cause is not None:
+                raise cause from cause.__cause__
+            raise
+
+    def _end_threads(self, pending: set[str], ended: SimpleQueue[_Ended], error: BaseException) -> BaseException | None:
+        """Let the other lanes finish their task within the grace period, abandon the rest; gives their first error."""
+        first: BaseException | None = None
+        deadline = perf_counter() + self._settings.grace_seconds
+        try:
+            while pending:
+                name, other = ended.get(timeout=max(0.0, deadline - perf_counter()))
+                pending.discard(name)
+                first = first or (None if isinstance(other, Stopped) else other)
+        except Empty:
+            for name in sorted(pending):
+                log.warning("worker %s did not stop within %.1f s: abandoned", name, self._settings.grace_seconds)
+                (first or error).add_note(f"worker {name!r} is still inside a call and was abandoned")
+        for name, thread in self._threads.items():
+            thread.end(join=name not in pending)
+        self._threads = {}
+        self._lanes = self._make_lanes()
+        return first
+
+    def _outcome(self, run: Run, traced: bool) -> Outcome:
+        values: dict[str, object] = {}
+        for name, cell in self._steps.outputs.items():
+            lane = self._lanes.get(self._steps.cells[cell].lane)
+            if lane is not None:
+                lane.settle(run.readies[cell])
+            values[name] = run.values[cell]
+        wall_seconds = perf_counter() - run.started_at
+        spans = [span for name, lane in self._lanes.items() for span in _spans(self._steps.lanes[name], lane.end())]
+        emulated = self._platform.emulated
+        trace = Trace(
+            spans=tuple(sorted((*self._setup_spans, *spans), key=_span_order)) if traced else (),
+            makespan_seconds=max((span.end_seconds for span in spans), default=0.0) if emulated else wall_seconds,
+            platform=self._platform.name,
+            emulated=emulated,
+            time_scale=self._settings.time_scale if emulated else 1.0,
+            peak_bytes={name: float(ledger.peak_bytes) for name, ledger in self._ledgers.items()},
+        )
+        return Outcome(values, trace)
+
+    def _forget(self, run: Run) -> None:
+        """Stop counting what this run still holds; constants stay."""
+        for cell, value in enumerate(run.values):
+            ledger = self._ledgers.get(self._steps.cells[cell].memory)
+            if ledger is not None and cell in run.held and cell not in self._setup_values:
+                ledger.drop(value)
+
+    def close(self) -> None:
+        """Stop the threads and give back what the backends hold; closing twice is fine."""
+        if self._closed:
+            return
+        self._closed = True
+        for thread in self._threads.values():
+            thread.end(join=True)
+        self._threads = {}
+        self._setup_values = {}
+        for backend in self._backends.values():
+            backend.close()
+
+
+class _LaneThread:
+    """A parked thread that drives one lane whenever it is given a run."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._inbox: SimpleQueue[tuple[Ambient, Lane, Sequence[Step], Run, SimpleQueue[_Ended]] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._loop, name=f"hetsched {name}", daemon=True)
+        self._thread.start()
+
+    def submit(self, ambient: Ambient, lane: Lane, steps: Sequence[Step], run: Run, ended: SimpleQueue[_Ended]) -> None:
+        """Drive the lane through one run; its end, with an error or without, is put into ``ended``."""
+        self._inbox.put((ambient, lane, steps, run, ended))
+
+    def end(self, *, join: bool) -> None:
+        """Let the thread end once it is parked; ``join`` waits for that."""
+        self._inbox.put(None)
+        if join:
+            self._thread.join()
+
+    def _loop(self) -> None:
+        while (job := self._inbox.get()) is not None:
+            ambient, lane, steps, run, ended = job
+            try:
+                _drive_lane(ambient, lane, steps, run)
+            except BaseException as error:  # noqa: BLE001  (handed to the caller's thread, which raises it)
+                ended.put((self._name, error))
+            else:
+                ended.put((self._name, None))
+            del job, ambient, lane, steps, run, ended  # a parked thread keeps nothing alive
+
+
+_Ended = tuple[str, BaseException | None]
+
+
+def _drive_lane(ambient: Ambient, lane: Lane, steps: Sequence[Step], run: Run) -> None:
+    try:
+        with ambient.scope(), lane.scope():
+            run_lane(lane, steps, run)
+    except BaseException:
+        run.stop()
+        raise
+
+
+def _backend_of(device: Device, platform: Platform, settings: RunSettings) -> Backend:
+    kind = "emulated" if platform.emulated else device.kind
+    if kind not in BACKENDS:
+        raise ExecutionError(
+            f"device {device.name!r}: no backend drives kind {kind!r}; there are {', '.join(sorted(BACKENDS))}"
+        )
+    return BACKENDS[kind](device, platform, settings.time_scale)
+
+
+def _ledgers_of(platform: Platform) -> dict[str, Ledger]:
+    """Emulated memories are held to their capacity; real ones see to it themselves."""
+    if not platform.emulated:
+        return {}
+    return {memory.name: Ledger(memory.name, memory.capacity_bytes) for memory in platform.memories}
+
+
+def _busiest_lane(steps: Steps) -> str:
+    """The device lane with the most steps, which the caller's thread drives; empty when nothing is computed."""
+    compute = {name: len(lane) for name, lane in steps.lanes.items() if lane[0].task is not None}
+    return max(compute, key=lambda name: (compute[name], name), default="")
+
+
+def _spans(steps: Sequence[Step], times: Sequence[SpanTimes], phase: Literal["setup", "body"] = "body") -> list[Span]:
+    """Spans of a lane's executed steps, and of its waits: gaps before steps that needed another lane."""
+    spans: list[Span] = []
+    free_at = 0.0
+    for step, (start, end, overrun) in zip(steps, times, strict=False):
+        if step.waits and start - free_at > _SHORTEST_WAIT_SECONDS:
+            spans.append(Span("wait", step.work.name, step.lane, free_at, start))
+        if step.task is not None:
+            spans.append(Span("compute", step.work.name, step.lane, start, end, step.task.op.name, 0.0, phase, overrun))
+        else:
+            spans.append(Span("copy", step.work.name, step.lane, start, end, "", step.n_bytes, phase, overrun))
+        free_at = end
+    return spans
+
+
+def _span_order(span: Span) -> tuple[float, float, str, str]:
+    return span.start_seconds, span.end_seconds, span.lane, span.name

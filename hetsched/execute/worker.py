@@ -1,0 +1,122 @@
+"""The loop that runs one lane: the same code in a thread of this process and in another process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from queue import SimpleQueue
+from time import perf_counter
+
+import torch
+
+from hetsched.errors import TaskFailedError
+from hetsched.execute.backends.backend import Lane, Ready
+from hetsched.execute.ledger import Ledger
+from hetsched.execute.steps import Step, Steps
+from hetsched.graph.values import describe
+
+
+class Stopped(Exception):  # noqa: N818  (a signal between lanes, not an error anyone sees)
+    """Another lane failed, or the user interrupted: stop at this task boundary."""
+
+
+class Run:
+    """What the lanes of one run share: values by cell, latches, and whether to stop."""
+
+    def __init__(self, steps: Steps, ledgers: Mapping[str, Ledger], seed: int, debug: bool) -> None:
+        self.cells = steps.cells
+        self.values: list[object] = [None] * len(steps.cells)
+        self.readies: list[Ready] = [None] * len(steps.cells)
+        self.latches: list[SimpleQueue[None]] = [SimpleQueue() for _ in range(steps.n_latches)]
+        self.ledgers = ledgers
+        self.held: set[int] = set()
+        self.seed = seed
+        self.debug = debug
+        self.stopped = False
+        self.started_at = perf_counter()
+        self._countdown = [list(range(cell.n_users - 1)) for cell in steps.cells]
+
+    def stop(self) -> None:
+        """Make every lane stop at its next task boundary, also those that wait."""
+        self.stopped = True
+        for latch in self.latches:
+            latch.put(None)
+
+    def store(self, cell: int, value: object, ready: Ready) -> None:
+        """A value has arrived in its cell."""
+        ledger = self.ledgers.get(self.cells[cell].memory)
+        if ledger is not None:
+            ledger.hold(value, self.cells[cell].value)
+            self.held.add(cell)
+        self.readies[cell] = ready
+        self.values[cell] = value
+
+    def release(self, cell: int) -> None:
+        """One lane is done with a cell; the last one gives it up."""
+        try:
+            self._countdown[cell].pop()
+        except IndexError:
+            ledger = self.ledgers.get(self.cells[cell].memory)
+            if ledger is not None:
+                ledger.drop(self.values[cell])
+                self.held.discard(cell)
+            self.values[cell] = None
+            for latch in self.cells[cell].freed_signals:
+                self.latches[latch].put(None)
+
+
+def run_lane(lane: Lane, steps: Sequence[Step], run: Run) -> None:
+    """Execute a lane's steps in order; a step that another lane is waiting for is announced by its latches.
+
+    Raises:
+        Stopped: the run was stopped by another lane.
+        TaskFailedError: an op raised.
+        OutOfMemoryError: a memory overflowed.
+    """
+    latches, readies = run.latches, run.readies
+    for step in steps:
+        for latch in step.waits:
+            latches[latch].get()
+        if run.stopped:
+            raise Stopped
+        arrived = [readies[cell] for cell in step.reads if readies[cell] is not None]
+        result, ready = _call(lane, step, run, arrived)
+        for cell, slot in step.writes:
+            run.store(cell, result if slot is None else _slot(result, slot, step, run), ready)
+        for cell in step.releases:
+            run.release(cell)
+        for latch in step.signals:
+            latches[latch].put(None)
+
+
+def _call(lane: Lane, step: Step, run: Run, arrived: Sequence[Ready]) -> tuple[object, Ready]:
+    values = run.values
+    args = [values[cell] for cell in step.args]
+    kwargs = {name: values[cell] for name, cell in step.kwargs.items()}
+    if step.generator is not None:
+        kwargs["generator"] = step.generator(run.seed)
+    versions = _versions(step, run) if run.debug else ()
+    try:
+        result = lane.execute(step.call, args, kwargs, step.work, arrived)
+        if run.debug and _versions(step, run) != versions:
+            raise RuntimeError("the op changed an operand in place; make it return a new tensor")
+    except Exception as error:
+        raise _failure(step, run, error) from error
+    return result
+
+
+def _slot(result: object, slot: int, step: Step, run: Run) -> object:
+    try:
+        return result[slot]  # type: ignore[index]  # that it can be indexed is what is found out here
+    except (TypeError, IndexError, KeyError) as error:
+        cause = TypeError(f"the op returned {describe(result)}, which has no slot {slot}")
+        raise _failure(step, run, cause) from error
+
+
+def _failure(step: Step, run: Run, cause: Exception) -> TaskFailedError:
+    operands = tuple(describe(run.values[cell]) for cell in (*step.args, *step.kwargs.values()))
+    op = step.task.op.name if step.task is not None else "copy"
+    return TaskFailedError(step.work.name, op, step.lane, operands, cause)
+
+
+def _versions(step: Step, run: Run) -> tuple[int, ...]:
+    return tuple(value._version for cell in step.reads if isinstance(value := run.values[cell], torch.Tensor))
