@@ -23,10 +23,9 @@ ANGLES = (-15, -8, 0, 8, 15)
 """The network sees each training digit leaning this way and that, since writers lean too."""
 
 
-def held_back_scans(parts: int, seed: int = 0) -> list[list[bytes]]:
-    """The digits that training never sees, encoded, in so many parts."""
-    scans = [_encoded(image) for image in _digits(seed)[2]]
-    return [[scans[i] for i in part] for part in np.array_split(np.arange(len(scans)), parts)]
+def held_back_scans(seed: int = 0) -> list[bytes]:
+    """The digits that training never sees, encoded."""
+    return [_encoded(image) for image in _digits(seed)[2]]
 
 
 def held_back_labels(seed: int = 0) -> torch.Tensor:

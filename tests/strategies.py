@@ -215,7 +215,7 @@ def random_problem(seed: int | None = None, shape: Shape = Shape(), pick: Pick |
         _keep_on_home(values[0], tasks, writes, machine, allowed, may_hold)
     capacity: dict[str, float] = {}
     if shape.capacities and pick(2) == 0:
-        capacity = _random_capacities(pick, memories, tasks, writes, n_bytes, list(sources), required)
+        capacity = _random_capacities(pick, memories, tasks, writes, n_bytes, alias, required)
     return make_problem(
         tasks,
         devices=machine.devices,
@@ -283,15 +283,18 @@ def _random_capacities(
     tasks: Mapping[str, tuple[Sequence[str], Mapping[str, float]]],
     writes: Mapping[str, Sequence[str]],
     n_bytes: Mapping[str, float],
-    sources: Sequence[str],
+    alias: Mapping[str, str],
     required: Sequence[tuple[str, str]],
 ) -> dict[str, float]:
     """Room for the biggest task everywhere; at home for everything, so that what is spilled always has a place."""
+    n_bytes = dict(n_bytes)
+    for view, base in alias.items():
+        n_bytes[view] = n_bytes[base]
     biggest = max(sum(n_bytes[v] for v in (*reads, *writes[task])) for task, (reads, _) in tasks.items())
     everything = 2 * sum(n_bytes.values())
     room = {memory: biggest + pick(3) * biggest / 2 for memory in memories if memory != "ram" and pick(4)}
     if pick(2) == 0:
-        room["ram"] = everything + sum(n_bytes[value] for value in sources) + sum(n_bytes[v] for v, _ in required)
+        room["ram"] = everything + sum(n_bytes[value] for value, _ in required)
     return room
 
 

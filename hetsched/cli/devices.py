@@ -16,9 +16,10 @@ def devices(
     platform: options.PlatformFile = None, as_json: options.AsJson = False, verbose: options.Verbose = False
 ) -> None:
     """List devices, memories and links of this machine, or of a platform file."""
-    import hetsched
+    from hetsched.cost.calibrate import with_rates
+    from hetsched.platform.platform import Platform
 
-    described = hetsched.Platform.discover() if platform is None else hetsched.Platform.load(platform)
+    described = with_rates(Platform.discover() if platform is None else Platform.load(platform))
     if as_json:
         print_json(_summary(described))
     else:

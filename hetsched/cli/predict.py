@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 
 from hetsched.cli import options
 from hetsched.cli.show import print_json, print_table
@@ -48,7 +48,7 @@ def simulate(
     if trace is not None:
         trace.parent.mkdir(parents=True, exist_ok=True)
         predicted.save(trace)
-    counts, busy = Counter[str](), Counter[str]()
+    counts, busy = Counter[str](), defaultdict[str, float](float)
     for span in predicted:
         if span.kind != "wait" and span.phase == "body":
             counts[span.lane] += 1
@@ -69,6 +69,6 @@ def simulate(
     if predicted.peak_bytes:
         peaks = [(memory, show_bytes(n_bytes)) for memory, n_bytes in sorted(predicted.peak_bytes.items())]
         print_table(("memory", "peak"), peaks, right=("peak",))
-    print(f"predicted {show_seconds(predicted.makespan_seconds)} on {predicted.platform}")
+    print(f"\npredicted {show_seconds(predicted.makespan_seconds)} on {predicted.platform}")
     if trace is not None:
         print(f"wrote {trace}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,7 @@ from hetsched.cli.show import plain, print_json, print_table, shown
 if TYPE_CHECKING:
     from hetsched.config import Job
     from hetsched.program import Result
+    from hetsched.trace.trace import Trace
 
 
 def run(
@@ -71,9 +72,9 @@ def _print(job: Job, result: Result, files: list[Path], verbose: bool) -> None:
         right=("tasks", "predicted busy", "measured busy"),
     )
     if verbose:
-        print(result)
+        print(f"\n{result}")
     print(
-        f"predicted {show_seconds(result.predicted_makespan_seconds)}, "
+        f"\npredicted {show_seconds(result.predicted_makespan_seconds)}, "
         f"measured {show_seconds(result.makespan_seconds)}, "
         f"lower bound {show_seconds(result.lower_bound_seconds)}; "
         f"scheduler {result.schedule.scheduler}{', emulated' if result.trace.emulated else ''}"
@@ -82,8 +83,8 @@ def _print(job: Job, result: Result, files: list[Path], verbose: bool) -> None:
         print(f"wrote {path}")
 
 
-def _busy(trace: Any) -> Counter[str]:
-    busy: Counter[str] = Counter()
+def _busy(trace: Trace) -> dict[str, float]:
+    busy: dict[str, float] = defaultdict(float)
     for span in trace.of_kind("compute"):
         busy[span.lane] += span.seconds
     return busy

@@ -25,6 +25,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, rig
     console = Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
         console.print(table)
+    print()
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
@@ -40,9 +41,13 @@ def shown(value: object) -> str:
     content = plain(value)
     if isinstance(content, Mapping):
         return describe(value)
-    if isinstance(content, float):
-        return f"{content:.6g}"
-    return str(content) if isinstance(content, str | int) else f"{describe(value)} {content}"
+    return f"{describe(value)} {_rounded(content)}" if isinstance(content, list) else _rounded(content)
+
+
+def _rounded(content: Any) -> str:
+    if isinstance(content, list):
+        return f"[{', '.join(map(_rounded, content))}]"
+    return f"{content:.6g}" if isinstance(content, float) else str(content)
 
 
 def plain(value: object) -> Any:

@@ -20,7 +20,7 @@ class Document:
 
     Attributes:
         source: the file as it was read.
-        data: the same, overridden, every ``$name`` replaced.
+        data: the same, overridden, every ``$name`` filled in.
         overrides: the text of the override that a place was set by.
     """
 
@@ -36,13 +36,17 @@ class Document:
             ConfigError: the file cannot be read, an override has no place, or a parameter is not given.
         """
         source = read_yaml(path, ConfigError)
-        document = cls(source, source.data, {_override(source.data, text): text for text in overrides})
+        overridden: dict[Place, str] = {}
+        for text in overrides:
+            overridden[_override(source.data, text)] = text
+        unfilled = cls(source, source.data, overridden)
         parameters = source.data.get("parameters")
         known = parameters if isinstance(parameters, dict) else {}
-        for section in source.data:
-            if section != "parameters":
-                source.data[section] = document.substituted(source.data[section], known, (section,))
-        return document
+        filled = {
+            section: content if section == "parameters" else unfilled.filled(content, known, (section,))
+            for section, content in source.data.items()
+        }
+        return cls(source, filled, overridden)
 
     @property
     def folder(self) -> Path:
@@ -56,12 +60,12 @@ class Document:
                 return ConfigError(f"--set {self.overrides[place[:depth]]}: {show_place(place)}: {problem}")
         return ConfigError(str(self.source.error(place, problem)))
 
-    def substituted(self, data: Any, parameters: Mapping[str, Any], place: Place) -> Any:
+    def filled(self, data: Any, parameters: Mapping[str, Any], place: Place) -> Any:
         """The data with every text that is just ``$name`` replaced by that parameter."""
         if isinstance(data, dict):
-            return {key: self.substituted(item, parameters, (*place, key)) for key, item in data.items()}
+            return {key: self.filled(item, parameters, (*place, key)) for key, item in data.items()}
         if isinstance(data, list):
-            return [self.substituted(item, parameters, (*place, index)) for index, item in enumerate(data)]
+            return [self.filled(item, parameters, (*place, index)) for index, item in enumerate(data)]
         used = _PARAMETER.fullmatch(data) if isinstance(data, str) else None
         if used is None:
             return data

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Job:
     name: str
     description: str
     graph: TaskGraph
-    inputs: Mapping[str, Any]
+    inputs: Mapping[Hashable, Any]
     outputs: tuple[str, ...] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     save: Mapping[str, Path] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class _Builder:
         self.model = model
         self.allow_imports = allow_imports
         self.graph = TaskGraph()
-        self.inputs: dict[str, Any] = {}
+        self.inputs: dict[Hashable, Any] = {}
         self.n_branches: dict[str, int] = {}
 
     def add_sources(self) -> None:

@@ -120,7 +120,8 @@ class SourceModel(Strict):
         with_: keyword arguments of the call.
         dtype: of the tensor.
         seed: of the random tensor.
-        branches: the source is a list of so many items, each of which gets its own copy of the tasks that follow.
+        branches: the source, a list or a tensor, is cut into so many parts along its first dimension; each part has its
+            own copy of the tasks that follow.
     """
 
     value: Any = None
@@ -201,7 +202,16 @@ class RunModel(Strict):
 
 
 class PipelineModel(Strict):
-    """A whole pipeline file."""
+    """A whole pipeline file.
+
+    Attributes:
+        parameters: values that ``$name`` stands for elsewhere in the file, and that ``--set parameters.name=`` changes.
+        inputs: values that every run is given.
+        constants: values that stay the same, such as weights; one that is a mapping gives nodes ``name.key``.
+        tasks: in any order. A task that reads branches has as many itself, called ``name.0`` and so on.
+        outputs: names of the wanted values; the sinks when left out.
+        save: files to write outputs to, relative to the current folder and below it.
+    """
 
     name: str
     description: str = ""

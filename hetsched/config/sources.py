@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from hetsched.config.imports import allowed_function
 from hetsched.config.schema import SourceModel
 from hetsched.errors import ConfigError, ExecutionError
-from hetsched.graph.values import torch_dtype
+from hetsched.graph.values import describe, torch_dtype
 
 
 def load_source(name: str, model: SourceModel, folder: Path, allow_imports: Sequence[str]) -> dict[str, Any]:
@@ -25,18 +26,25 @@ def load_source(name: str, model: SourceModel, folder: Path, allow_imports: Sequ
         allow_imports: packages whose functions ``call`` may name.
 
     Raises:
-        ConfigError: it cannot be read, or does not have as many items as branches.
+        ConfigError: it cannot be read, or has fewer items than branches.
         ExecutionError: the called function raised.
     """
     value = _FORMS[model.form](model, folder, allow_imports)
     if model.branches is not None:
-        if not isinstance(value, Sequence) or isinstance(value, str | bytes) or len(value) != model.branches:
-            found = f"{len(value)} items" if isinstance(value, Sequence) else f"a {type(value).__name__}"
-            raise ConfigError(f"has {model.branches} branches and so must be a list of as many items; it is {found}")
-        return {f"{name}.{branch}": item for branch, item in enumerate(value)}
+        return {f"{name}.{branch}": part for branch, part in enumerate(_cut(value, model.branches))}
     if isinstance(value, Mapping):
         return {f"{name}.{part}": item for part, item in value.items()}
     return {name: value}
+
+
+def _cut(value: Any, n_parts: int) -> tuple[Any, ...]:
+    """A list, or a tensor along its first dimension, in parts of nearly equal length."""
+    if not isinstance(value, list | tuple | torch.Tensor) or (isinstance(value, torch.Tensor) and not value.dim()):
+        raise ConfigError(f"has {n_parts} branches and so must be a list or a tensor, not {describe(value)}")
+    if len(value) < n_parts:
+        raise ConfigError(f"has {n_parts} branches but only {len(value)} items")
+    bounds = [part * len(value) // n_parts for part in range(n_parts + 1)]
+    return tuple(value[start:end] for start, end in itertools.pairwise(bounds))
 
 
 def _value(model: SourceModel, _folder: Path, _allow: Sequence[str]) -> Any:

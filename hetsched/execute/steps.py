@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -33,6 +33,7 @@ class Step:
         args: cells of the positional operands.
         kwargs: cells of the keyword operands.
         reads: distinct cells that must be there.
+        awaits: those of them that another lane brings; their Ready is waited for.
         writes: (cell, slot) pairs; slot None takes the whole result.
         waits: latches to take before.
         signals: latches to release after.
@@ -49,6 +50,7 @@ class Step:
     args: tuple[int, ...]
     kwargs: Mapping[str, int]
     reads: tuple[int, ...]
+    awaits: tuple[int, ...]
     writes: tuple[tuple[int, int | None], ...]
     n_bytes: float = 0.0
     waits: tuple[int, ...] = ()
@@ -177,12 +179,16 @@ class _Compiler:
             args=tuple(reads[operand.value] for operand in args),
             kwargs={o.arg: reads[o.value] for o in task.operands if isinstance(o.arg, str)},
             reads=tuple(dict.fromkeys(reads.values())),
+            awaits=self._from_other_lanes(reads.values(), lane_of(compute)),
             writes=tuple(
                 (self._arrive(name, compute.memory, lane_of(compute)), slots[name]) for name in compute.writes
             ),
             generator=self._generator(task, backend),
             task=task,
         )
+
+    def _from_other_lanes(self, cells: Iterable[int], lane: str) -> tuple[int, ...]:
+        return tuple(cell for cell in dict.fromkeys(cells) if self._cells[cell].lane not in ("", lane))
 
     def _out_spec(self, task: Task) -> Spec | None:
         outputs = [self._values[self._value_names[value]] for value in task.outputs]
@@ -214,6 +220,7 @@ class _Compiler:
             args=(source,),
             kwargs={},
             reads=(source,),
+            awaits=self._from_other_lanes((source,), lane_of(copy)),
             writes=((self._arrive(copy.value, copy.target, lane_of(copy)), None),),
             n_bytes=n_bytes,
             copy=copy,

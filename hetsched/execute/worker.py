@@ -78,7 +78,7 @@ def run_lane(lane: Lane, steps: Sequence[Step], run: Run) -> None:
             latches[latch].get()
         if run.stopped:
             raise Stopped
-        arrived = [readies[cell] for cell in step.reads if readies[cell] is not None]
+        arrived = [readies[cell] for cell in step.awaits if readies[cell] is not None]
         result, ready = _call(lane, step, run, arrived)
         for cell, slot in step.writes:
             run.store(cell, result if slot is None else _slot(result, slot, step, run), ready)

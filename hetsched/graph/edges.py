@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,8 +59,10 @@ def uses_of(name: str, edges: Mapping[Hashable, Mapping[str, Any]], params: Mapp
     return tuple(by_arg[arg] for arg in (*range(len(by_arg) - len(keywords)), *keywords))
 
 
-def _uses_of_edge(place: str, attributes: Mapping[str, Any]) -> Iterator[tuple[int | str | None, int | None]]:
+def _uses_of_edge(place: str, attributes: Mapping[str, Any]) -> list[tuple[int | str | None, int | None]]:
     arg, slot = attributes.get("arg"), attributes.get("slot")
+    if slot is None and type(arg) is int and arg >= 0:
+        return [(arg, None)]
     args = tuple(arg) if isinstance(arg, (tuple, list)) else (arg,)
     slots = tuple(slot) if isinstance(slot, (tuple, list)) else (slot,) * len(args)
     if len(args) != len(slots) or not args:
@@ -70,7 +72,7 @@ def _uses_of_edge(place: str, attributes: Mapping[str, Any]) -> Iterator[tuple[i
             raise GraphError(f"{place} has arg={arg!r}; it must be a position, a keyword, or a tuple of them")
         if not (one_slot is None or _is_index(one_slot)):
             raise GraphError(f"{place} has slot={slot!r}; it must be the number of an output, or a tuple of them")
-        yield one_arg, one_slot
+    return list(zip(args, slots, strict=True))
 
 
 def _is_index(given: object) -> bool:

@@ -1,4 +1,4 @@
-"""Turns the user's graph into a `FrozenGraph`: checked, ordered, pruned to what is asked for, shapes and costs inferred."""
+"""Turns the user's graph into a `FrozenGraph`: checked, ordered, pruned to what is asked for, with specs and costs."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ def freeze(
 
 def input_keys(graph: nx.DiGraph) -> tuple[Hashable, ...]:
     """Keys of the nodes that every run is given, in the order they were added, needed or not."""
+    _check_type(graph)
     return tuple(
         key
         for key, attributes in graph.nodes.items()
@@ -162,8 +163,8 @@ def _topological_order(graph: nx.DiGraph, nodes: Mapping[Hashable, _Node]) -> li
             if waiting[after] == 0:
                 heapq.heappush(ready, after)
     if len(order) < len(keys):
-        rest: nx.DiGraph = nx.subgraph(graph, [key for key, n in zip(keys, waiting, strict=True) if n])
-        cycle = nx.find_cycle(rest)
+        late = [key for key, n_before in zip(keys, waiting, strict=True) if n_before]
+        cycle = nx.find_cycle(nx.induced_subgraph(graph, late))  # type: ignore[no-untyped-call] # networkx has no types
         path = " -> ".join(nodes[key].name for key in [*(source for source, _ in cycle), cycle[0][0]])
         raise GraphError(f"the graph has a cycle, {path}; remove one of its edges (`loop` repeats a graph)")
     return order

@@ -29,13 +29,13 @@ _PLACEMENT = ("device", "layout", "pin_memory")
 def from_function(function: Callable[..., Any], *examples: Any) -> TaskGraph:
     """The DAG of what a torch function computes; running it gives what the function gives.
 
-    The function may use `torch.func.grad` and the like, and take and give nested dicts, lists and tuples of tensors; it must
-    be pure, and its control flow must not depend on tensor data.
+    The function may use `torch.func.grad` and the like, and take and give nested dicts, lists and tuples of tensors; it
+    must be pure, and its control flow must not depend on tensor data.
 
     Args:
         function: the torch function.
-        examples: its arguments. Each tensor in them becomes an input, in order, named by parameter and path (``params.w1``);
-            only shapes and dtypes are kept of it. Everything else is fixed in the graph.
+        examples: its arguments. Each tensor in them becomes an input, in order, named by parameter and path
+            (``params.w1``); only its shape and dtype are kept. Everything else is fixed in the graph.
 
     Returns:
         A graph whose sinks are ``out``, or ``out.0``, ``out.loss`` and so on by the path within the result.
@@ -45,7 +45,7 @@ def from_function(function: Callable[..., Any], *examples: Any) -> TaskGraph:
     """
     leaves, structure = pytree.tree_flatten_with_path(examples)
     parameters = _parameter_names(function, len(examples))
-    names = {place: _name(parameters[path[0].idx], path[1:]) for place, (path, _) in enumerate(leaves)}
+    names = {place: _name(parameters[_step(path[0])], path[1:]) for place, (path, _) in enumerate(leaves)}
     places = [place for place, (_, leaf) in enumerate(leaves) if isinstance(leaf, torch.Tensor)]
     results: list[tuple[str, Any]] = []
 
@@ -70,8 +70,8 @@ def _trace(name: str, flat: Callable[..., Any], tensors: Sequence[torch.Tensor])
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise GraphError(
-            f"function {name!r} cannot be traced: {reason}; its control flow must not depend on tensor data: use torch.where, "
-            "or build a TaskGraph whose op is the part that does"
+            f"function {name!r} cannot be traced: {reason}; control flow that depends on data needs torch.where, "
+            "or a TaskGraph with that part as an op"
         ) from error
 
 
@@ -92,8 +92,12 @@ def _parameter_names(function: Callable[..., Any], n_examples: int) -> list[str]
 
 def _name(stem: str, path: Sequence[Any]) -> str:
     """``params`` and the path ``["w1"][0]`` give ``params.w1.0``."""
-    steps = (next(getattr(key, field) for field in ("key", "idx", "name") if hasattr(key, field)) for key in path)
-    return ".".join([stem, *map(str, steps)])
+    return ".".join([stem, *(str(_step(key)) for key in path)])
+
+
+def _step(key: Any) -> Any:
+    """The index, key or attribute name in one entry of a pytree's path."""
+    return next(getattr(key, field) for field in ("key", "idx", "name") if hasattr(key, field))
 
 
 class _Translation:
@@ -135,35 +139,31 @@ class _Translation:
 
     def _call(self, node: Node) -> None:
         target: Any = node.target
-        if target is operator.getitem:
-            source, slot = node.args
-            if node in self._needed:
-                self._refs[node] = Ref(self._refs[source].key, slot)  # type: ignore[index, arg-type] # a node, a number
-            return
-        self._refuse_impure(node, target)
-        if node not in self._needed:
-            return
-        name = self._unused(node.name)
-        if not node.all_input_nodes:
-            self._refs[node] = Ref(self.graph.constant(target(*node.args, **node.kwargs), name))
-            return
-        kwargs = {keyword: given for keyword, given in node.kwargs.items() if keyword not in _PLACEMENT}
-        n_tensors = next((n for n, given in enumerate(node.args) if not _is_node(given)), len(node.args))
-        schema = target._schema.arguments
-        params = {schema[place].name: given for place, given in enumerate(node.args) if place >= n_tensors} | kwargs
-        if n_tensors and not any(_holds_nodes(given) for given in params.values()):
-            tensors = node.args[:n_tensors]
-            plain = {keyword: self._as_param(given) for keyword, given in params.items()}
-            key = self.graph.add(target, *(self._refs[tensor] for tensor in tensors), name=name, **plain)  # type: ignore[index] # nodes
-        else:
-            tensors = tuple(_nodes_in([node.args, kwargs]))
-            key = self.graph.add(
-                _nested(target, node.args, kwargs), *(self._refs[tensor] for tensor in tensors), name=name
-            )
-        self._refs[node] = Ref(key)
+        if target is not operator.getitem:
+            self._refuse_impure(node, target)
+        if node in self._needed:
+            self._refs[node] = self._ref(target, node, self._unused(node.name))
 
-    def _as_param(self, given: Any) -> Any:
-        return self._refs[given] if _is_node(given) else _mapped(given, lambda leaf: leaf)
+    def _ref(self, target: Any, node: Node, name: str) -> Ref:
+        """Add what the call means, an output slot, a constant or a task, and refer to it."""
+        args: Any = node.args
+        if target is operator.getitem:
+            return Ref(self._refs[args[0]].key, args[1])
+        if not node.all_input_nodes:
+            return Ref(self.graph.constant(target(*args, **node.kwargs), name))
+        kwargs = {keyword: given for keyword, given in node.kwargs.items() if keyword not in _PLACEMENT}
+        n_tensors = next((n for n, given in enumerate(args) if not _is_node(given)), len(args))
+        params = {argument.name: given for argument, given in zip(target._schema.arguments, args, strict=False)}
+        params = dict(itertools.islice(params.items(), n_tensors, None)) | kwargs
+        if n_tensors == 0 or any(_holds_nodes(given) for given in params.values()):
+            tensors = [self._refs[tensor] for tensor in _nodes_in([args, kwargs])]
+            return Ref(self.graph.add(_nested(target, args, kwargs), *tensors, name=name))
+        tensors = [self._refs[tensor] for tensor in args[:n_tensors]]
+        plain = {
+            keyword: self._refs[given] if _is_node(given) else _mapped(given, lambda leaf: leaf)
+            for keyword, given in params.items()
+        }
+        return Ref(self.graph.add(target, *tensors, name=name, **plain))
 
     def _refuse_impure(self, node: Node, target: Any) -> None:
         if torch.Tag.nondeterministic_seeded in target.tags:
@@ -173,7 +173,7 @@ class _Translation:
             )
         if target is torch.ops.aten.copy_.default:
             changed = node.args[0]
-            known = repr(self._refs[changed].key) if changed in self._refs else "a tensor from outside"  # type: ignore[index, operator] # a node
+            known = repr(self._refs[changed].key) if changed in self._refs else "a tensor from outside"  # type: ignore[index] # a node
             raise GraphError(f"function {self._function!r} changes {known} in place; return the new value instead")
 
     def _unused(self, name: str) -> str:

@@ -1,7 +1,7 @@
 """What is known of a task before it runs: spec and views of its output, FLOPs, bytes and dtype.
 
-An output's spec comes from the op's own rule, else from calling its kernel with meta tensors: no storage, no arithmetic,
-a fraction of what fake tensors cost. Only ops declared pure are ever called. What cannot be told stays None.
+An output's spec comes from the op's own rule, else from calling its kernel with meta tensors: no storage, no
+arithmetic, a fraction of what fake tensors cost. Only ops declared pure are ever called. What cannot be told is None.
 """
 
 from __future__ import annotations

@@ -21,8 +21,7 @@ Kernel = Callable[..., Any]
 Formula = Callable[[Sequence[Spec | None], Spec | None, Mapping[str, Any]], float | None]
 """``formula(operand_specs, output_spec, params)``: FLOPs or bytes of one use of an op, None when it cannot tell.
 
-Called when all operands are known; the output may still be unknown. An operand given by keyword is in ``params``, as its
-spec.
+Called when all operands are known; the output may still be unknown. A keyword operand is in ``params``, as its spec.
 """
 
 Rule = Callable[[Sequence[Spec], Mapping[str, Any]], Spec | None]

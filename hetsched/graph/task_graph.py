@@ -30,8 +30,8 @@ class TaskGraph(nx.DiGraph):
     """A `networkx.DiGraph` whose nodes are inputs, constants and tasks.
 
     All of networkx works on it, and any plain ``DiGraph`` with the same attributes is taken by `hetsched.run` as well:
-    a node has ``op`` (a registered name or any callable) or ``value``, and ``params`` for the op's keyword parameters; a
-    node with neither and without predecessors is an input. Operands are the predecessors in the order their edges were
+    a node has ``op`` (a registered name or any callable) or ``value``, and ``params`` for the op's keyword parameters;
+    a node with neither and without predecessors is an input. Operands are the predecessors in the order the edges were
     added, or by edge attribute ``arg``: a position, a keyword, or a tuple of them. Edge attribute ``slot`` picks one
     output of several.
     """

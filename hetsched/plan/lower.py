@@ -119,32 +119,44 @@ def _frees(problem: Problem, schedule: Schedule, events: list[_Event]) -> list[_
     persistent, required = problem.persistent.tolist(), set(problem.required)
     device_memory = problem.device_memory.tolist()
     evictions: list[_Event] = [((e.time, e.time, problem.n_tasks), e) for e in schedule.evictions]
+    pending = set(schedule.evictions)
     holds = {place: _Hold() for place in _resident(problem)}
     holds |= {(t.value, t.target): _Hold() for t in schedule.transfers if persistent[t.value]}
     ended: list[_Event] = []
     for key, event in sorted(events + evictions, key=lambda event: event[0]) if evictions else events:
-        if isinstance(event, Placement):
-            memory = device_memory[event.device]
-            used = [(value, memory) for value in problem.reads[event.task]]
-            made = [(value, memory) for value in problem.writes[event.task]]
-        else:
-            used = [(event.value, event.source if isinstance(event, Transfer) else event.memory)]
-            made = [(event.value, event.target)] if isinstance(event, Transfer) else []
+        evicted = event
+        if isinstance(event, Transfer):  # which may take no time and come back at the moment of the eviction
+            evicted = Eviction(event.value, event.target, event.start)
+        if isinstance(evicted, Eviction) and evicted in pending:
+            pending.remove(evicted)
+            place = (evicted.value, evicted.memory)
+            if place not in holds:
+                raise _not_there(problem, evicted, place)
+            ended.append((_end_key(place, holds.pop(place), evicted.time), evicted))
+        if isinstance(event, Eviction):
+            continue
+        used, made = _touched(problem, device_memory, event)
         for place in used:
             if place not in holds:
                 raise _not_there(problem, event, place)
-        if isinstance(event, Eviction):
-            ended.append((_end_key(used[0], holds.pop(used[0]), event.time), event))
-            continue
-        for place in made:
-            holds.setdefault(place, _Hold())
         for place in used + made:
-            hold = holds[place]
+            hold = holds.setdefault(place, _Hold())
             hold.end, hold.key = max(hold.end, event.end), max(hold.key, key)
     for place, hold in holds.items():
         if hold.key and place not in required and not persistent[place[0]]:
             ended.append((_end_key(place, hold, hold.end), Eviction(*place, hold.end)))
     return ended
+
+
+def _touched(
+    problem: Problem, device_memory: list[int], event: Placement | Transfer
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """The (value, memory) pairs that must be there before, and those that are there after."""
+    if isinstance(event, Transfer):
+        return [(event.value, event.source)], [(event.value, event.target)]
+    memory = device_memory[event.device]
+    reads, writes = problem.reads[event.task], problem.writes[event.task]
+    return [(value, memory) for value in reads], [(value, memory) for value in writes]
 
 
 def _end_key(place: tuple[int, int], hold: _Hold, time: float) -> _Key:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hetsched.plan.dependencies import dependencies
-from hetsched.plan.plan import Copy, Free, Instruction, Place, Plan, describe, lane_of, reads_of, writes_of
+from hetsched.plan.plan import Compute, Copy, Free, Instruction, Place, Plan, describe, lane_of, reads_of, writes_of
+from hetsched.schedule.problem import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +15,8 @@ class Violation:
     """A broken rule.
 
     Attributes:
-        rule: ``use-after-free``, ``not-there``, ``never-written``, ``double-crossing``, ``order``, ``deadlock`` or
-            ``capacity``.
+        rule: ``use-after-free``, ``not-there``, ``never-written``, ``double-crossing``, ``order``, ``deadlock``,
+            ``unknown-name`` or ``capacity``.
         message: what breaks it, and where.
     """
 
@@ -36,6 +37,29 @@ def data_violations(plan: Plan) -> list[Violation]:
     for place in plan.outputs:
         walk.use(place, "the end of the run", len(plan.body))
     return walk.violations
+
+
+def name_violations(plan: Plan, problem: Problem) -> list[Violation]:
+    """Tasks, values, devices and memories that the problem does not have, each once."""
+    used: dict[str, set[str]] = {"task": set(), "device": set(), "value": set(), "memory": set()}
+    places = {*plan.inputs, *plan.constants, *plan.outputs}
+    for instruction in plan.setup + plan.body:
+        if isinstance(instruction, Free):
+            places.add((instruction.value, instruction.memory))
+            continue
+        places.update(reads_of(instruction), writes_of(instruction))
+        if isinstance(instruction, Compute):
+            used["task"].add(instruction.task)
+            used["device"].add(instruction.device)
+            used["memory"].add(instruction.memory)
+    used["value"] |= {value for value, _ in places}
+    used["memory"] |= {memory for _, memory in places}
+    known = (problem.task_names, problem.device_names, problem.value_names, problem.memory_names)
+    return [
+        Violation("unknown-name", f"problem {problem.name!r} has no {what} {name!r}; give the plan's own problem")
+        for (what, names), there in zip(used.items(), known, strict=True)
+        for name in sorted(names.difference(there))
+    ]
 
 
 def order_violations(plan: Plan) -> list[Violation]:

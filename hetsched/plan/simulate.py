@@ -10,8 +10,8 @@ from typing import Literal
 
 from hetsched.errors import PlanError
 from hetsched.plan.dependencies import dependencies
-from hetsched.plan.plan import Compute, Copy, Free, Plan, describe, lane_of
-from hetsched.plan.rules import Violation, data_violations, order_violations, waiting_message
+from hetsched.plan.plan import Compute, Copy, Free, Plan, lane_of
+from hetsched.plan.rules import Violation, data_violations, name_violations, order_violations, waiting_message
 from hetsched.plan.storage import Storages
 from hetsched.schedule.problem import Problem
 from hetsched.trace.trace import Span, Trace
@@ -31,7 +31,7 @@ def simulate(plan: Plan, problem: Problem, *, slack: bool = False) -> Trace:
     Raises:
         PlanError: the plan breaks a rule, cannot go on, or names what the problem does not have.
     """
-    for violation in data_violations(plan):
+    for violation in name_violations(plan, problem) + data_violations(plan):
         raise PlanError(violation.message)
     storages = Storages(plan, problem)
     seconds = _seconds_of(problem)
@@ -48,8 +48,10 @@ def simulate(plan: Plan, problem: Problem, *, slack: bool = False) -> Trace:
 
 
 def check_plan(plan: Plan, problem: Problem | None = None) -> list[Violation]:
-    """Every rule that a plan breaks; with a problem, whether its memories suffice in strict order and with slack."""
+    """Every rule that a plan breaks; its names and the room in its memories only where the problem is given."""
     violations = data_violations(plan) + order_violations(plan)
+    if problem is not None:
+        violations += name_violations(plan, problem)
     if violations or problem is None:
         return violations
     for slack in (False, True):
@@ -66,21 +68,16 @@ def check_plan(plan: Plan, problem: Problem | None = None) -> list[Violation]:
 
 def _seconds_of(problem: Problem) -> Callable[[Compute | Copy], float]:
     task_of = {name: index for index, name in enumerate(problem.task_names)}
-    value_of = {name: index for index, name in enumerate(problem.value_names)}
+    value_of: dict[str, int] = {name: index for index, name in enumerate(problem.value_names)}
     memory_of = {name: index for index, name in enumerate(problem.memory_names)}
-    class_of = dict(zip(problem.device_names, problem.device_class.tolist(), strict=True))
-    seconds = problem.seconds.tolist()
+    class_of: dict[str, int] = dict(zip(problem.device_names, problem.device_class.tolist(), strict=True))
+    seconds: list[list[float]] = problem.seconds.tolist()
 
     def seconds_of(instruction: Compute | Copy) -> float:
-        try:
-            if isinstance(instruction, Compute):
-                return float(seconds[task_of[instruction.task]][class_of[instruction.device]])
-            source, target = memory_of[instruction.source], memory_of[instruction.target]
-            return problem.hop_seconds(value_of[instruction.value], source, target)
-        except KeyError as missing:
-            raise PlanError(
-                f"{describe(instruction)}: problem {problem.name!r} knows no {missing}; give the plan's own problem"
-            ) from None
+        if isinstance(instruction, Compute):
+            return seconds[task_of[instruction.task]][class_of[instruction.device]]
+        source, target = memory_of[instruction.source], memory_of[instruction.target]
+        return problem.hop_seconds(value_of[instruction.value], source, target)
 
     return seconds_of
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from hetsched.errors import GraphError
+from hetsched.errors import GraphError, ScheduleError
 from hetsched.schedule.problem import Bools, Floats, Ints, Problem
 from hetsched.schedule.ways import cheapest_next
 
@@ -46,8 +46,8 @@ def assemble(
 ) -> Problem:
     """The Problem of running a graph on a platform.
 
-    Sources are at home and stay there; requested outputs are delivered there. Constants move in setup, once, when more than one
-    run is expected.
+    Sources are at home and stay there; requested outputs are delivered there. Constants move in setup, once, when more
+    than one run is expected.
 
     Args:
         graph: what to run.
@@ -58,7 +58,8 @@ def assemble(
         contention: links carry one copy at a time.
 
     Raises:
-        GraphError: a task can run nowhere, or a value would have to be where it may not be; names the node and the cure.
+        GraphError: a task can run nowhere, or a value would have to be where it may not; names the node and the cure.
+        ScheduleError: ``residency`` names a memory that the platform does not have.
     """
     memory_of = {memory.name: index for index, memory in enumerate(platform.memories)}
     home = memory_of[platform.home]
@@ -114,7 +115,7 @@ def assemble(
 
 
 def _direct_costs(platform: Platform, memory_of: Mapping[str, int]) -> tuple[Floats, Floats]:
-    """Latency and seconds per byte of direct copies: over several links latencies add, and the slowest sets the pace."""
+    """Latency and seconds per byte of direct copies: latencies of several links add, the slowest sets the pace."""
     n_memories = len(memory_of)
     latency = np.full((n_memories, n_memories), np.inf)
     np.fill_diagonal(latency, 0.0)
@@ -159,7 +160,7 @@ def _allowed(graph: FrozenGraph, platform: Platform, has_time: Bools, may_hold: 
             kept = [graph.values[value].name for value in touched if not may_hold[value].all()]
             raise GraphError(
                 f"node {str(task.key)!r}: keep_on of {', '.join(map(repr, kept))} lets it run on none of "
-                f"{', '.join(platform.devices[device].name for device in has_kernel)}; loosen keep_on=, device= or devices="
+                f"{', '.join(platform.devices[d].name for d in has_kernel)}; loosen keep_on=, device= or devices="
             )
         allowed[index, held] = has_time[index, held]
     return allowed
@@ -208,5 +209,9 @@ def _resident(
     for index, value in enumerate(graph.values):
         resident[index, home] = value.producer is None
         for memory in residency.get(value.name, ()):
+            if memory not in memory_of:
+                raise ScheduleError(
+                    f"residency of {value.name!r}: no memory {memory!r}; there are {', '.join(memory_of)}"
+                )
             resident[index, memory_of[memory]] = True
     return resident

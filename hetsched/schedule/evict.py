@@ -10,24 +10,28 @@ if TYPE_CHECKING:
     from hetsched.schedule.timeline import Timeline
 
 
-def evict_one(timeline: Timeline, memory: int, keep: set[int]) -> bool:
+def evict_one(timeline: Timeline, memory: int, last: set[int], gone: set[tuple[int, int]]) -> bool:
     """Free one piece of a full memory: first what is held elsewhere too, then what is read last, which is copied out.
 
     Args:
         timeline: what is placed so far.
         memory: the full one.
-        keep: values that must stay.
+        last: values to evict only when nothing else can be; they come back without what they are views of.
+        gone: (value, memory) pairs that were evicted for the same purpose; they are not evicted again, and added to.
 
     Returns:
         Whether anything could be evicted.
     """
     holds = timeline.holds
     pieces = dict.fromkeys(piece for (_, where), piece in sorted(holds.storage.items(), key=_by_key) if where == memory)
-    movable = [piece for piece in pieces if not any(v in keep or holds.stays(v, memory) for v in piece.values)]
-    movable.sort(key=lambda piece: (_must_be_copied(timeline, piece), -_next_reader(timeline, piece)))
+    movable = [p for p in pieces if not any(holds.stays(v, memory) or (v, memory) in gone for v in p.values)]
+    movable.sort(
+        key=lambda p: (not last.isdisjoint(p.values), _must_be_copied(timeline, p), -_next_reader(timeline, p))
+    )
     for piece in movable:
-        mark = timeline.mark()
-        if all(_evict(timeline, value, memory) for value in tuple(piece.values)):
+        mark, values = timeline.mark(), tuple(piece.values)
+        if all(_evict(timeline, value, memory) for value in values):
+            gone.update((value, memory) for value in values)
             return True
         timeline.undo_to(mark)
     return False

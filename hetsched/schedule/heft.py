@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from hetsched.schedule.problem import Problem
@@ -58,7 +60,7 @@ def way_costs(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
         for b in range(n_memories):
             stops = problem.path(a, b)
             if stops:
-                hops = list(zip(stops, stops[1:], strict=False))
+                hops = list(pairwise(stops))
                 latency[a, b] = sum(problem.latency[hop] for hop in hops)
                 per_byte[a, b] = sum(problem.seconds_per_byte[hop] for hop in hops)
     return latency, per_byte

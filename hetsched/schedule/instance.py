@@ -1,10 +1,10 @@
 """Instance files: scheduling problems of the literature as JSON.
 
-    {"name", "tasks": [{"id", "times": {device: seconds}, "mem": bytes}], "edges": [[from, to, bytes]], "devices": [...],
-     "links": {"a->b": {"latency_s", "bytes_per_s"}}, "memory_bytes": {device: bytes}}
+    {"name", "tasks": [{"id", "times": {device: seconds}, "mem": bytes}], "edges": [[from, to, bytes]],
+     "devices": [...], "links": {"a->b": {"latency_s", "bytes_per_s"}}, "memory_bytes": {device: bytes}}
 
-A task whose ``times`` lacks a device cannot run there; a link of at least 1e17 bytes/s without latency is shared memory.
-Values are copied directly, never by way of a third device.
+A task whose ``times`` lacks a device cannot run there; a link of at least 1e17 bytes/s without latency is shared
+memory. Values are copied directly, never by way of a third device, and take no room: only ``mem`` does, for ever.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ class _Reader:
             resident=np.zeros((n_values, n_memories), bool),
             persistent=np.zeros(n_values, bool),
             contention=contention,
+            values_take_room=False,
             name=str(self._instance.get("name", self._path.stem)),
         )
 
@@ -165,7 +166,7 @@ class _Reader:
             for following in after[task]:
                 n_before[following] -= 1
                 if n_before[following] == 0:
-                    order.append(following)  # noqa: B909 - a worklist: what becomes ready joins the end
+                    order.append(following)
         if len(order) < len(self._tasks):
             waiting = next(task for task, count in n_before.items() if count)
             raise self._error("edges", f"task {waiting!r} is on or behind a cycle; a schedule needs a DAG")
@@ -210,7 +211,7 @@ class _Reader:
         return class_of, np.array(list(columns), dtype=np.float64).reshape(len(columns), len(order)).T
 
     def _memories(self) -> tuple[list[int], list[str]]:
-        """Devices joined by shared memory, directly or through others, are on one memory, named after its first device."""
+        """Devices joined by shared memory, directly or not, are on one memory, named after its first device."""
         memory_of = {device: device for device in self._devices}
         for (a, b), (latency, bandwidth) in self._links.items():
             if latency == 0 and bandwidth >= SHARED_BYTES_PER_SECOND:

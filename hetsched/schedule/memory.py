@@ -1,7 +1,7 @@
 """Memory over time: what is held in the memories that could overflow, and from when on more fits.
 
-A hold is reserved for ever when it begins and shrunk when its last reader is placed. Memories that could never overflow,
-whatever is placed, are not tracked at all. Everything that changes can be undone, last change first.
+A hold is reserved for ever when it begins and shrunk when its last reader is placed. Memories that could never
+overflow, whatever is placed, are not tracked at all. Everything that changes can be undone, last change first.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from hetsched.errors import ScheduleError
-from hetsched.schedule.problem import Problem
+from hetsched.schedule.problem import Floats, Problem
 
 Journal = list[Callable[[], object]]
 """What undoes everything since, last entry first."""
@@ -73,7 +75,7 @@ class Holds:
     def __init__(self, problem: Problem, journal: Journal) -> None:
         self._problem = problem
         self._journal = journal
-        self._bytes: list[float] = problem.value_bytes.tolist()
+        self._bytes: list[float] = room_of_values(problem).tolist()
         self._alias: list[int] = problem.alias.tolist()
         self.levels = {memory: Level(float(problem.capacity[memory])) for memory in tight_memories(problem)}
         self.required = set(problem.required)
@@ -165,9 +167,14 @@ class Holds:
                 self.close(value, memory)
 
 
+def room_of_values(problem: Problem) -> Floats:
+    """Bytes that each value takes in a memory, shape (n_values,)."""
+    return problem.value_bytes if problem.values_take_room else np.zeros(problem.n_values)
+
+
 def tight_memories(problem: Problem) -> list[int]:
     """Memories that could overflow if everything that may be in them were there at once."""
-    own = problem.value_bytes
+    own = room_of_values(problem)
     shared = own[problem.alias] * (problem.alias >= 0)
     values = problem.may_hold.T.astype(float) @ (own + shared) if problem.n_values else problem.capacity * 0
     tight = []
@@ -185,7 +192,8 @@ def least_bytes(problem: Problem, task: int, memory: int) -> float:
     for value, home in problem.required:
         if home == memory and problem.resident[value, memory]:
             touched.add(value)
-    own = sum(float(problem.value_bytes[value]) for value in touched - views)
+    room = room_of_values(problem)
+    own = sum(float(room[value]) for value in touched - views)
     return own + float(problem.static_bytes[task])
 
 
@@ -224,6 +232,6 @@ def too_small(problem: Problem, task: int) -> ScheduleError:
             f"a capacity of {needed:.0f} bytes would do, or let it run beside a bigger memory, or split it"
         )
     return ScheduleError(
-        f"task {name!r} needs {needed:.0f} bytes in {where}, which has {capacity:.0f} but is full of what cannot be moved out; "
-        f"give {where} or another memory that it has a route to more capacity"
+        f"task {name!r} needs {needed:.0f} bytes in {where}, which has {capacity:.0f} but is full of what cannot be "
+        f"moved out; give {where}, or another memory that it has a route to, more capacity"
     )

@@ -1,7 +1,7 @@
 """Problem: all that a scheduler may know, as arrays.
 
-Index spaces: tasks (in topological order), values, devices, device classes, memories, links. Names are carried along for
-messages and for breaking ties. No torch, ray or networkx here.
+Index spaces: tasks (in topological order), values, devices, device classes, memories, links. Names are carried along
+for messages and for breaking ties. No torch, ray or networkx here.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,9 @@ class Problem:
         required: (value, memory) pairs that must hold when the run ends.
         expected_runs: how many runs the setup is shared by.
         contention: links carry one copy at a time; otherwise copies never wait for one another.
+        values_take_room: values count towards capacities; otherwise only static bytes do.
+        name: of the graph or instance, for messages.
+        notes: by the name of a value or task, what had to be assumed of it.
     """
 
     task_names: tuple[str, ...]
@@ -80,6 +84,7 @@ class Problem:
     required: tuple[tuple[int, int], ...] = ()
     expected_runs: int = 1
     contention: bool = True
+    values_take_room: bool = True
     name: str = "problem"
     notes: Mapping[str, str] = field(default_factory=dict)
 
@@ -177,7 +182,7 @@ class Problem:
         stops = self.path(source, target)
         if not stops:
             return float("inf")
-        return sum(self.hop_seconds(value, a, b) for a, b in zip(stops, stops[1:], strict=False))
+        return sum(self.hop_seconds(value, a, b) for a, b in pairwise(stops))
 
     @classmethod
     def load(cls, path: str | Path, memory: bool = False, contention: bool = False) -> Problem:

@@ -1,7 +1,7 @@
 """Timeline: a schedule in the making, which every list scheduler places its tasks on.
 
-A scheduler decides the order of the tasks and the device of each; the timeline finds the earliest time, inserts the task into
-a gap of its device, and moves the values that it reads: each once to a memory, as soon as links are free and there is room.
+A scheduler decides the order of the tasks and the device of each; the timeline finds the earliest time, inserts the
+task into a gap of its device, and moves what it reads: each value once to a memory, when links are free and it has room.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ class Timeline:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self._journal: Journal = []
-        self._ways = Ways(problem).of_value
         self._seconds: list[list[float]] = problem.device_seconds.tolist()
         require_room(problem, self._seconds)
         self._bytes: list[float] = problem.value_bytes.tolist()
@@ -46,6 +45,7 @@ class Timeline:
             self.required[value].append(memory)
         self.unread: list[set[int]] = [set(readers) for readers in problem.readers]
         self.holds = Holds(problem, self._journal)
+        self._ways = Ways(problem, self.holds.levels).of_value
         self._copies_wait = problem.contention or bool(self.holds.levels)
         self._full: int | None = None
         self._options = [self._by_memory(task) for task in range(problem.n_tasks)]
@@ -170,14 +170,16 @@ class Timeline:
     def _deliver(self, value: int, memory: int) -> None:
         if memory in self.arrival[value]:
             return
-        names = self.problem.memory_names
-        self._evict_until(lambda: self.bring(value, memory), keep={value})
+        where = self.problem.memory_names[memory]
+        self._evict_until(lambda: self.bring(value, memory), last={value})
         if self.bring(value, memory) == math.inf:
             raise ScheduleError(
-                f"value {self.problem.value_names[value]!r} is required in {names[memory]} and cannot be brought there from "
-                f"{', '.join(names[m] for m in sorted(self.arrival[value])) or 'anywhere'}; add a route, raise the capacity of "
-                f"{names[memory]}, or loosen keep_on="
+                f"value {self.problem.value_names[value]!r} is required in {where} and cannot be brought there from "
+                f"{self._holders(value)}; add a route, raise the capacity of {where}, or loosen keep_on="
             )
+
+    def _holders(self, value: int) -> str:
+        return ", ".join(self.problem.memory_names[memory] for memory in sorted(self.arrival[value])) or "no memory"
 
     @contextmanager
     def _rehearsal(self) -> Iterator[None]:
@@ -226,23 +228,21 @@ class Timeline:
     def _quickest(self, value: int, memory: int) -> tuple[float, Way]:
         """When a value could arrive in a memory, and what is left of its way from where it was made.
 
-        Ways begin where it was made or was from the start: other copies are stops on such ways, or no sooner. Where none of
-        those holds it any more, they begin at any memory that does.
+        Ways begin where it was made or was from the start: other copies are stops on such ways, or no sooner. When it is
+        no longer there, they begin at any memory that holds it.
         """
         found: tuple[float, int, int] = (math.inf, 0, 0)
         chosen: Way = ()
         held = self.arrival[value]
         for source in [origin for origin in self._origins[value] if origin in held] or sorted(held):
-            way = self._ways[value][source][memory]
-            if way is None:
-                continue
-            n_done = max((stop for stop, hop in enumerate(way, start=1) if hop.target in held), default=0)
-            way = way[n_done:]
-            at = held[way[0].source]
-            for hop in way:
-                at = self._hop(value, hop, at)[1]
-            if (at, len(way), source) < found:
-                found, chosen = (at, len(way), source), way
+            for way in self._ways[value][source][memory]:
+                n_done = max((stop for stop, hop in enumerate(way, start=1) if hop.target in held), default=0)
+                left = way[n_done:]
+                at = held[left[0].source]
+                for hop in left:
+                    at = self._hop(value, hop, at)[1] if at < math.inf else at
+                if (at, len(left), source) < found:
+                    found, chosen = (at, len(left), source), left
         return found[0], chosen
 
     def _hop(self, value: int, hop: Hop, ready: float) -> tuple[float, float]:
@@ -290,9 +290,8 @@ class Timeline:
         longest = 0.0
         for value in self.problem.writes[task]:
             for home in self.required[value]:
-                way = self._ways[value][memory][home]
-                seconds = math.inf if way is None else sum(hop.seconds(self._bytes[value]) for hop in way)
-                longest = max(longest, seconds)
+                ways = self._ways[value][memory][home]
+                longest = max(longest, sum(hop.seconds(self._bytes[value]) for hop in ways[0]) if ways else math.inf)
         return longest
 
     def _release(self, values: Sequence[int]) -> None:
@@ -306,17 +305,16 @@ class Timeline:
     def _make_room(self, task: int, memory: int) -> None:
         """Evict until the task fits, if that can be."""
         touched = {*self.problem.reads[task], *self.problem.writes[task]}
-        self._evict_until(lambda: self._ready(task, memory, book=True), keep=touched)
+        self._evict_until(lambda: self._ready(task, memory, book=True), last=touched)
 
-    def _evict_until(self, attempt: Callable[[], float], keep: set[int]) -> None:
-        mark = len(self._journal)
+    def _evict_until(self, attempt: Callable[[], float], last: set[int]) -> None:
+        mark, gone = len(self._journal), set[tuple[int, int]]()
         while True:
-            self._full = None
             with self._rehearsal():
                 if attempt() < math.inf:
                     return
                 full = self._full
-            if full is None or not evict_one(self, full, keep):
+            if full is None or not evict_one(self, full, last, gone):
                 self.undo_to(mark)
                 return
 
@@ -341,10 +339,7 @@ class Timeline:
         if self._full is not None:
             return too_small(self.problem, task)
         problem = self.problem
-        held = [
-            f"{problem.value_names[value]!r} in {', '.join(problem.memory_names[m] for m in sorted(self.arrival[value]))}"
-            for value in problem.reads[task]
-        ]
+        held = [f"{problem.value_names[value]!r} in {self._holders(value)}" for value in problem.reads[task]]
         devices = ", ".join(problem.device_names[device] for device in self.devices_of(task))
         return ScheduleError(
             f"task {problem.task_names[task]!r} may run on {devices}, where not all that it reads can be brought "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,19 +31,21 @@ class Hop:
 Way = tuple[Hop, ...]
 
 
-def cheapest_next(latency: Floats, seconds_per_byte: Floats, n_bytes: float = TYPICAL_BYTES) -> Ints:
+def cheapest_next(
+    latency: Floats, seconds_per_byte: Floats, n_bytes: float = TYPICAL_BYTES, stops: Sequence[int] | None = None
+) -> Ints:
     """First stop on the cheapest way between all pairs of memories, -1 without one (Floyd and Warshall).
 
     Args:
         latency: of direct copies, inf where there is none, shape (n_memories, n_memories).
         seconds_per_byte: likewise.
         n_bytes: size of the value to move.
+        stops: memories that a way may lead through; all of them when left out.
     """
-    cost = np.where(
-        np.isfinite(latency), latency + n_bytes * np.where(np.isfinite(latency), seconds_per_byte, 0), np.inf
-    )
-    following = np.where(np.isfinite(cost), np.arange(len(cost))[None, :], -1)
-    for middle in range(len(cost)):
+    joined = np.isfinite(latency)
+    cost = np.where(joined, latency + n_bytes * np.where(joined, seconds_per_byte, 0.0), np.inf)
+    following = np.where(joined, np.arange(len(cost))[None, :], -1)
+    for middle in range(len(cost)) if stops is None else stops:
         through = cost[:, middle, None] + cost[None, middle, :]
         better = through < cost
         following = np.where(better, following[:, middle, None], following)
@@ -51,26 +54,36 @@ def cheapest_next(latency: Floats, seconds_per_byte: Floats, n_bytes: float = TY
 
 
 class Ways:
-    """The way of every value between every two memories; None where there is none."""
+    """The ways of every value between memories: the cheapest, and one that no full memory between them can block."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, tight: Collection[int] = ()) -> None:
+        """Find all ways; ``tight`` memories may be full."""
         self._problem = problem
-        tables: dict[bytes, list[list[Way | None]]] = {}
-        self.of_value: list[list[list[Way | None]]] = []
+        self._tight = tight
+        tables: dict[bytes, list[list[tuple[Way, ...]]]] = {}
+        self.of_value: list[list[list[tuple[Way, ...]]]] = []
         for held in problem.may_hold:
             key = held.tobytes()
             if key not in tables:
                 tables[key] = self._table(held)
             self.of_value.append(tables[key])
 
-    def _table(self, held: Bools) -> list[list[Way | None]]:
-        problem = self._problem
-        following = problem.next_memory
-        if not held.all():
-            kept = held[:, None] & held[None, :]
-            following = cheapest_next(np.where(kept, problem.latency, np.inf), problem.seconds_per_byte)
-        memories = range(problem.n_memories)
-        return [[self._way(following, a, b) if held[a] and held[b] else None for b in memories] for a in memories]
+    def _table(self, held: Bools) -> list[list[tuple[Way, ...]]]:
+        problem, memories = self._problem, range(self._problem.n_memories)
+        latency = np.where(held[:, None] & held[None, :], problem.latency, np.inf)
+        everywhere = problem.next_memory if held.all() else cheapest_next(latency, problem.seconds_per_byte)
+        choices = [everywhere]
+        if self._tight:
+            roomy = [memory for memory in memories if memory not in self._tight]
+            around = cheapest_next(latency, problem.seconds_per_byte, stops=roomy)
+            choices.append(
+                np.where(np.isfinite(latency), np.arange(problem.n_memories)[None, :], around).astype(np.int32)
+            )
+        return [[self._between(choices, a, b) if held[a] and held[b] else () for b in memories] for a in memories]
+
+    def _between(self, choices: list[Ints], source: int, target: int) -> tuple[Way, ...]:
+        ways = [self._way(following, source, target) for following in choices]
+        return tuple(dict.fromkeys(way for way in ways if way is not None))
 
     def _way(self, following: Ints, source: int, target: int) -> Way | None:
         problem = self._problem

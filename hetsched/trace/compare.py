@@ -60,7 +60,7 @@ class Comparison:
     Attributes:
         rows: one for each task and copy, in the order in which they began.
         lanes: one for each device and link.
-        setup_seconds: measured time spent in copies of the setup.
+        setup_seconds: measured time that the setup took.
     """
 
     rows: tuple[Row, ...]
@@ -82,7 +82,7 @@ class Comparison:
 
 def comparison(predicted: Trace, measured: Trace) -> Comparison:
     """Match the computes and copies of two traces by name and lane; the n-th of a name on a lane with the n-th."""
-    expected, happened = _by_key(predicted), _by_key(measured)
+    expected, happened = _by_key(predicted.body), _by_key(measured.body)
     rows = []
     for key in expected.keys() | happened.keys():
         before, after = expected.get(key, []), happened.get(key, [])
@@ -93,10 +93,10 @@ def comparison(predicted: Trace, measured: Trace) -> Comparison:
     rows.sort(key=lambda timed: (timed[0], timed[1].kind, timed[1].name, lane_order(timed[1].lane)))
     return Comparison(
         rows=tuple(row for _, row in rows),
-        lanes=_lane_rows(predicted, measured),
+        lanes=_lane_rows(predicted.body, measured.body),
         predicted_makespan_seconds=predicted.makespan_seconds,
         measured_makespan_seconds=measured.makespan_seconds,
-        setup_seconds=sum(span.seconds for span in measured if span.phase == "setup"),
+        setup_seconds=measured.setup_seconds,
         platform=measured.platform or predicted.platform,
         emulated=measured.emulated,
     )
@@ -169,7 +169,7 @@ def printable(name: str) -> str:
 def _by_key(trace: Trace) -> dict[tuple[str, str, str], list[Span]]:
     found: dict[tuple[str, str, str], list[Span]] = defaultdict(list)
     for span in trace:
-        if span.kind != "wait" and span.phase == "body":
+        if span.kind != "wait":
             found[span.kind, span.name, span.lane].append(span)
     return found
 
@@ -212,7 +212,7 @@ def _busy_seconds(trace: Trace) -> dict[str, float]:
     busy: dict[str, float] = defaultdict(float)
     until: dict[str, float] = {}
     for span in sorted(trace, key=lambda span: span.start_seconds):
-        if span.kind != "wait" and span.phase == "body":
+        if span.kind != "wait":
             start = max(span.start_seconds, until.get(span.lane, span.start_seconds))
             busy[span.lane] += max(0.0, span.end_seconds - start)
             until[span.lane] = max(start, span.end_seconds)

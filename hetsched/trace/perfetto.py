@@ -1,8 +1,9 @@
 """Traces as Chrome trace-event JSON, which https://ui.perfetto.dev and ``chrome://tracing`` open, and back.
 
-One complete event ("ph": "X") per Span, one track per lane. Times are whole nanoseconds, so that spans which touch
-never overlap; spans of one lane that do overlap (copies on a link that is not contended) get tracks of their own below
-it with the same name. What an event cannot say stands in ``otherData``.
+One complete event ("ph": "X") per Span, one track per lane; body and setup, whose clocks differ, are two processes.
+Times are whole nanoseconds, so that spans which touch never overlap; spans of one lane that do overlap (copies on a
+link without contention) get tracks of their own below it with the same name. What no event can say stands in
+``otherData``.
 Format: https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU
 """
 
@@ -18,19 +19,15 @@ from hetsched.trace.trace import Phase, Span, SpanKind, Trace
 
 FORMAT = "hetsched-trace-1"
 _KINDS: dict[str, SpanKind] = {"compute": "compute", "copy": "copy", "wait": "wait"}
+_PROCESSES: dict[Phase, int] = {"body": 1, "setup": 2}
 _PHASES: dict[str, Phase] = {"setup": "setup", "body": "body"}
 
 
 def save_trace(trace: Trace, path: Path) -> None:
     """Write a trace; folders on the way are made."""
-    tracks = _tracks(trace)
-
-    names = [_metadata("process_name", 0, name=f"{trace.platform or 'hetsched'} ({trace.what_it_is})")]
-    for track, lane in enumerate(tracks.names, start=1):
-        names.append(_metadata("thread_name", track, name=lane))
-        names.append(_metadata("thread_sort_index", track, sort_index=track))
+    tracks = _Tracks(trace)
     document = {
-        "traceEvents": names + [_event(span, track) for span, track in zip(trace, tracks.of_span, strict=True)],
+        "traceEvents": tracks.metadata() + [_event(s, track) for s, track in zip(trace, tracks.of_span, strict=True)],
         "displayTimeUnit": "ms",
         "otherData": {
             "format": FORMAT,
@@ -78,36 +75,50 @@ def load_trace(path: Path) -> Trace:
 
 
 class _Tracks:
-    """Which track each span is drawn on; a track shows one thing at a time."""
+    """Which track each span is drawn on: a track shows one lane in one phase, one thing at a time.
 
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self.of_span: list[int] = []
+    Attributes:
+        names: (phase, lane) of each track; tracks count from 1.
+        of_span: the track of each span.
+    """
 
+    def __init__(self, trace: Trace) -> None:
+        self.title = f"{trace.platform or 'hetsched'} ({trace.what_it_is})"
+        self.names: list[tuple[Phase, str]] = []
+        self.of_span = [0] * len(trace)
+        indices: dict[tuple[Phase, str], list[int]] = {
+            (phase, lane): [] for phase in _PROCESSES for lane in trace.lanes
+        }
+        for index, span in enumerate(trace):
+            indices[span.phase, span.lane].append(index)
+        for name, of_lane in indices.items():
+            self._spread(trace, name, of_lane)
 
-def _tracks(trace: Trace) -> _Tracks:
-    by_lane: dict[str, list[int]] = {lane: [] for lane in trace.lanes}
-    for index, span in enumerate(trace.spans):
-        by_lane[span.lane].append(index)
-    tracks = _Tracks()
-    tracks.of_span = [0] * len(trace)
-    for lane, indices in by_lane.items():
-        first, ends = len(tracks.names) + 1, list[int]()
-        for index in sorted(indices, key=lambda i: (trace.spans[i].start_seconds, trace.spans[i].end_seconds, i)):
-            start, end = _nanoseconds(trace.spans[index])
+    def _spread(self, trace: Trace, name: tuple[Phase, str], indices: list[int]) -> None:
+        first, ends = len(self.names) + 1, list[int]()
+        for (start, end), index in sorted((_nanoseconds(trace.spans[index]), index) for index in indices):
             free = next((row for row, busy_until in enumerate(ends) if busy_until <= start), len(ends))
             ends[free : free + 1] = [end]
-            tracks.of_span[index] = first + free
-        tracks.names += [lane] * len(ends)
-    return tracks
+            self.of_span[index] = first + free
+        self.names += [name] * len(ends)
+
+    def metadata(self) -> list[dict[str, Any]]:
+        """Events that name and order processes and tracks."""
+        events = [_metadata("process_name", "body", 0, name=self.title)]
+        if any(phase == "setup" for phase, _ in self.names):
+            events.append(_metadata("process_name", "setup", 0, name=f"{self.title}: setup"))
+        for track, (phase, lane) in enumerate(self.names, start=1):
+            events.append(_metadata("thread_name", phase, track, name=lane))
+            events.append(_metadata("thread_sort_index", phase, track, sort_index=track))
+        return events
 
 
 def _nanoseconds(span: Span) -> tuple[int, int]:
     return round(span.start_seconds * 1e9), round(span.end_seconds * 1e9)
 
 
-def _metadata(what: str, track: int, **args: str | int) -> dict[str, Any]:
-    return {"ph": "M", "name": what, "pid": 1, "tid": track, "args": args}
+def _metadata(what: str, phase: Phase, track: int, **args: str | int) -> dict[str, Any]:
+    return {"ph": "M", "name": what, "pid": _PROCESSES[phase], "tid": track, "args": args}
 
 
 def _event(span: Span, track: int) -> dict[str, Any]:
@@ -117,7 +128,7 @@ def _event(span: Span, track: int) -> dict[str, Any]:
         "ph": "X",
         "name": span.name,
         "cat": span.kind,
-        "pid": 1,
+        "pid": _PROCESSES[span.phase],
         "tid": track,
         "ts": start / 1e3,
         "dur": (end - start) / 1e3,

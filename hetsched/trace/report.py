@@ -59,7 +59,7 @@ def save_report(
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}"><style>{_STYLE}</style></head>
 <body><h1>{heading}{emulated}</h1>
 <p>{escape(headline(compared, lower_bound_seconds))}</p>
-<h2>Timeline</h2>{_timeline(measured, predicted)}
+<h2>Timeline</h2>{_timeline(measured.body, predicted.body)}
 <h2>Predicted beside measured</h2>{_task_table(compared)}
 <h2>Devices and links</h2>{_lane_table(compared)}
 <h2>Peak bytes of each memory</h2>{_memory_table(measured, predicted, capacity_bytes or {})}
@@ -134,8 +134,6 @@ def _hover(span: Span, said_by: str) -> str:
         lines.append(f"op {escape(span.op)}")
     if span.kind == "copy":
         lines.append(show_bytes(span.n_bytes))
-    if span.phase == "setup":
-        lines.append("in setup, once")
     if span.overrun:
         lines.append("slot overrun")
     return "<br>".join(lines)

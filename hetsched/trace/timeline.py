@@ -1,4 +1,4 @@
-"""A picture of a run: one row for each device and link, coloured by op."""
+"""A picture of a run's body: one row for each device and link, coloured by op."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hetsched.errors import HetschedError
 from hetsched.trace.plotting import WAIT, Legend, legend, plotting_library
@@ -52,39 +52,33 @@ def save_timeline(trace: Trace, path: str | Path, *, predicted: Trace | None = N
         raise HetschedError(f"{path}: a timeline is drawn as .png, .svg or .pdf; change the file's suffix")
     matplotlib = plotting_library("matplotlib", "a timeline picture")
     with matplotlib.rc_context({"svg.hashsalt": "hetsched", "font.family": "DejaVu Sans"}):
-        figure = _draw(trace, predicted, title)
+        figure = _draw([trace] if predicted is None else [trace, predicted], title)
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=150, bbox_inches="tight", metadata=_METADATA[path.suffix.lower()])
 
 
-def _draw(trace: Trace, predicted: Trace | None, title: str) -> Figure:
-    traces = [trace] if predicted is None else [trace, predicted]
-    lanes = sorted({lane for each in traces for lane in each.lanes}, key=lane_order)
-    row_inches = 0.42 if predicted is None else 0.62
+def _draw(whole: Sequence[Trace], title: str) -> Figure:
+    traces = [trace.body for trace in whole]
+    lanes = sorted({lane for trace in traces for lane in trace.lanes}, key=lane_order)
+    row_inches = 0.42 if len(traces) == 1 else 0.62
     height = min(MAX_HEIGHT_INCHES, 1.3 + row_inches * max(1, len(lanes)))
     figure: Figure = plotting_library("matplotlib.figure", "a timeline picture").Figure(
         figsize=(WIDTH_INCHES, height), layout="constrained"
     )
     axes = figure.subplots()
-    end = max([0.0] + [each.makespan_seconds for each in traces] + [s.end_seconds for each in traces for s in each])
+    end = max(max([trace.makespan_seconds, *(span.end_seconds for span in trace)]) for trace in traces)
     size, unit = seconds_unit(end)
     key = legend(traces)
     for band in _bands(traces, lanes):
         _draw_band(axes, band, key, size)
         _label_band(axes, band, size, end)
-    start = min([0.0] + [span.start_seconds for each in traces for span in each])
-    axes.set_xlim(start / size, end / size if end > 0 else 1)
+    for trace, style in zip(traces, ("-", "--"), strict=False):
+        axes.axvline(trace.makespan_seconds / size, color=_TEXT_COLOR, linewidth=0.9, linestyle=style)
+    axes.set_xlim(0, end / size if end > 0 else 1)
     axes.set_ylim(max(1, len(lanes)) - 0.5, -0.5)
     _dress(axes, lanes, unit)
-    for each in traces:
-        style = "--" if each is predicted else "-"
-        axes.axvline(each.makespan_seconds / size, color=_TEXT_COLOR, linewidth=0.9, linestyle=style)
-    heading = (title or trace.platform or "hetsched") + (" (emulated)" if trace.emulated else "")
-    axes.set_title(heading, loc="left", fontsize=12, fontweight="bold", color=_TEXT_COLOR, parse_math=False, pad=24)
-    axes.text(
-        0, 1.0, _subtitle(traces), transform=_above(axes), fontsize=9, color="#555555", parse_math=False, va="bottom"
-    )
-    _draw_legend(axes, key, any(span.overrun for each in traces for span in each))
+    _write_heading(axes, whole, title)
+    _draw_legend(axes, key, any(span.overrun for trace in traces for span in trace))
     return figure
 
 
@@ -154,17 +148,25 @@ def _dress(axes: Axes, lanes: Sequence[str], unit: str) -> None:
     axes.spines["bottom"].set_color("#BBBBBB")
 
 
-def _above(axes: Axes) -> Any:
-    transforms = plotting_library("matplotlib.transforms", "a timeline picture")
-    figure = axes.figure
-    return axes.transAxes + transforms.ScaledTranslation(0, 7 / 72, figure.dpi_scale_trans)
-
-
-def _subtitle(traces: Sequence[Trace]) -> str:
+def _write_heading(axes: Axes, traces: Sequence[Trace], title: str) -> None:
+    heading = (title or traces[0].platform or "hetsched") + (" (emulated)" if traces[0].emulated else "")
+    axes.set_title(heading, loc="left", fontsize=12, fontweight="bold", color=_TEXT_COLOR, parse_math=False, pad=24)
     bars = [""] if len(traces) == 1 else [" (upper bars)", " (lower bars, dashed line)"]
-    return "   ·   ".join(
-        f"{'predicted' if each.predicted else 'measured'} makespan {show_seconds(each.makespan_seconds)}{which}"
-        for each, which in zip(traces, bars, strict=True)
+    said = [
+        f"{'predicted' if trace.predicted else 'measured'} makespan {show_seconds(trace.makespan_seconds)}{which}"
+        for trace, which in zip(traces, bars, strict=True)
+    ]
+    if traces[0].setup_seconds > 0:
+        said.append(f"setup {show_seconds(traces[0].setup_seconds)}, once before")
+    axes.annotate(
+        "   ·   ".join(said),
+        xy=(0, 1),
+        xycoords="axes fraction",
+        xytext=(0, 7),
+        textcoords="offset points",
+        fontsize=9,
+        color="#555555",
+        parse_math=False,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,8 +20,8 @@ class Span:
         kind: ``compute``, ``copy``, or ``wait`` (a lane that had to wait for a value).
         name: of the task (compute), of the value (copy), or of the value waited for.
         lane: name of the device, or ``source->target`` of the copy.
-        start_seconds: since the run began.
-        end_seconds: since the run began.
+        start_seconds: since its phase began; setup and body each have a clock.
+        end_seconds: likewise.
         op: name of the op, for computes.
         n_bytes: copied, for copies.
         phase: ``setup`` (once) or ``body`` (every run).
@@ -73,6 +73,16 @@ class Trace:
     def of_kind(self, kind: SpanKind) -> tuple[Span, ...]:
         """The spans of one kind."""
         return tuple(span for span in self.spans if span.kind == kind)
+
+    @property
+    def body(self) -> Trace:
+        """This trace without its setup."""
+        return replace(self, spans=tuple(span for span in self.spans if span.phase == "body"))
+
+    @property
+    def setup_seconds(self) -> float:
+        """When the last copy of the setup ended, on the setup's clock; 0 where there was none."""
+        return max((span.end_seconds for span in self.spans if span.phase == "setup"), default=0.0)
 
     @property
     def devices_used(self) -> tuple[str, ...]:

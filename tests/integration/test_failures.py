@@ -130,13 +130,11 @@ INTERRUPTED = textwrap.dedent(
         graph.add_node(i, op=lambda x: time.sleep(0.05), **({"device": sys.argv[1]} if len(sys.argv) > 1 else {}))
         graph.add_edge("x", i)
     timer = threading.Timer(0.5, lambda: print("interrupting", flush=True) or signal.raise_signal(signal.SIGINT))
-    graph.add_node("start", op=lambda x: timer.start())
-    graph.add_edge("x", "start")
     with hetsched.compile(graph) as program:
+        timer.start()
         try:
             program.run()
         except KeyboardInterrupt:
-            at = time.perf_counter()
             left = [t.name for t in threading.enumerate() if t.name.startswith("hetsched")]
             print("stopped", left, flush=True)
     print("closed", [t.name for t in threading.enumerate() if t.name.startswith("hetsched")], flush=True)

@@ -94,7 +94,7 @@ def test_plain_networkx_with_arg_and_keyword_edges(setting: Setting) -> None:
 def test_tuple_outputs_by_slot(setting: Setting) -> None:
     g = hetsched.TaskGraph()
     x = g.constant(torch.arange(6.0), name="x")
-    g.add("split", x, sizes=(2, 4), name="parts", device=setting.device(-1))
+    g.add("split", x, size=(2, 4), name="parts", device=setting.device(-1))
     g.add("sum", g.ref("parts", 0), name="first", device=setting.device(0))
     g.add("sum", g.ref("parts", 1), name="second")
     g.add("concat", g.ref("parts", 1), g.ref("parts", 0), name="swapped")

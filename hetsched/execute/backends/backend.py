@@ -98,10 +98,9 @@ def map_tensors(value: object, function: Callable[[torch.Tensor], torch.Tensor])
         return function(value)
     if isinstance(value, np.ndarray):
         return value.copy()
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(map_tensors(item, function) for item in value))
-    if type(value) is tuple:
-        return tuple(map_tensors(item, function) for item in value)
+    if isinstance(value, tuple):
+        items = (map_tensors(item, function) for item in value)
+        return value._make(items) if hasattr(value, "_make") else tuple(items)
     if type(value) is list:
         return [map_tensors(item, function) for item in value]
     if type(value) is dict:

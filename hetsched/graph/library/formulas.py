@@ -113,7 +113,7 @@ def sorting(operands: Specs, _output: Spec | None, _params: Params) -> float:
 
 
 def elementwise(result: str | None = None) -> Rule:
-    """Rule of elementwise ops on floating tensors of one dtype: shapes are broadcast; the dtype is ``result`` or theirs.
+    """Rule of elementwise ops on floating tensors of one dtype: shapes are broadcast; dtype ``result`` or theirs.
 
     Everything else is left to tracing, which costs a second of torch's own imports the first time.
     """

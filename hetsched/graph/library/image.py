@@ -18,22 +18,31 @@ from torch.nn.functional import affine_grid, grid_sample, interpolate
 
 from hetsched.graph.library.define import Params, Specs, define
 from hetsched.graph.library.formulas import per_output
-from hetsched.graph.values import ObjectSpec, Spec
+from hetsched.graph.values import ObjectSpec, Spec, TensorSpec, TupleSpec
 
 P = ParamSpec("P")
 Encoded = bytes | str | PathLike[str]
 
+_CHANNELS = {"L": 1, "RGB": 3, "RGBA": 4}
 
-def _decode(source: Encoded | Sequence[Encoded], mode: str = "RGB") -> Any:
-    """Encoded bytes or a file's path (or a list of them) to a uint8 tensor (or a list); ``mode`` is Pillow's."""
+
+def _decode(source: Encoded | Sequence[Encoded], mode: str = "RGB", size: Sequence[int] | None = None) -> Any:
+    """Encoded bytes or a file's path (or a list of them) to a uint8 tensor (or a list).
+
+    ``mode`` is Pillow's; ``size`` (height, width) promises the size of every image, so that what follows can be planned.
+    """
     if isinstance(source, (list, tuple)):
-        return [_decode(item, mode) for item in source]
+        return [_decode(item, mode, size) for item in source]
     try:
         from PIL import Image
     except ImportError as error:
         raise ImportError("image_decode needs Pillow; install hetsched[demo]") from error
     with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:  # type: ignore[arg-type] # no list is left
         pixels = np.array(image.convert(mode))
+    if size is not None and pixels.shape[:2] != tuple(size):
+        raise ValueError(
+            f"the image is {pixels.shape[:2]}, not {tuple(size)} as size= says; correct it or leave it out"
+        )
     return torch.from_numpy(np.atleast_3d(pixels)).permute(2, 0, 1).contiguous()
 
 
@@ -102,15 +111,26 @@ def _as(images: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return images.round().clamp(limits.min, limits.max).to(dtype)
 
 
+def _decoded(operands: Specs, params: Params) -> Spec | None:
+    """What decoding gives, where ``size`` says it."""
+    size, n_channels = params.get("size"), _CHANNELS.get(params.get("mode", "RGB"))
+    if size is None or n_channels is None:
+        return None
+    image = TensorSpec((n_channels, *size), "uint8")
+    return TupleSpec((image,) * len(operands[0].items)) if isinstance(operands[0], TupleSpec) else image
+
+
 def _decoding(operands: Specs, _output: Spec | None, _params: Params) -> float | None:
-    """A rough weight: a compressed byte makes some ten pixels of some fifty operations; paths tell nothing."""
+    """A rough weight, opening and then bytes, in operations of which a core does 1e11 a second; paths tell nothing."""
     match operands:
         case [ObjectSpec("bytes", int(size))]:
-            return 500.0 * size
+            return 1e7 + 5e3 * size
+        case [TupleSpec(items)] if all(isinstance(item, ObjectSpec) and item.type_name == "bytes" for item in items):
+            return sum(1e7 + 5e3 * (item.n_bytes or 0) for item in items if item is not None)
     return None
 
 
-define("image_decode", _decode, 1, "image", _decoding, kind="cpu", pure=False)
+define("image_decode", _decode, 1, "image", _decoding, kind="cpu", infer=_decoded, pure=False)
 define("image_resize", _each(_resize), 1, "image", per_output(20))
 define("image_rotate", _each(_rotate), 1, "image", per_output(25))
 define("image_crop", _each(_crop), 1, "image", per_output(0))

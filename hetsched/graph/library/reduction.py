@@ -19,15 +19,11 @@ def _min(x: torch.Tensor, dim: Any = (), keepdim: bool = False) -> torch.Tensor:
     return torch.amin(x, dim, keepdim)
 
 
-def _norm(x: torch.Tensor, ord: float | str | None = None, dim: Any = None, keepdim: bool = False) -> torch.Tensor:  # noqa: A002 -- torch's own name
-    return torch.linalg.norm(x, ord, dim, keepdim)
-
-
 define("sum", torch.sum, 1, "reduction", per_operand(1))
 define("mean", torch.mean, 1, "reduction", per_operand(1))
 define("max", _max, 1, "reduction", per_operand(1))
 define("min", _min, 1, "reduction", per_operand(1))
 define("argmax", torch.argmax, 1, "reduction", per_operand(1))
 define("argmin", torch.argmin, 1, "reduction", per_operand(1))
-define("norm", _norm, 1, "reduction", per_operand(2))
+define("norm", torch.linalg.norm, 1, "reduction", per_operand(2))
 define("topk", torch.topk, 1, "reduction", sorting)

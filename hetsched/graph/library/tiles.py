@@ -13,12 +13,14 @@ from hetsched.graph.values import Spec, TensorSpec
 
 def _potrf(a: torch.Tensor) -> torch.Tensor:
     """Lower Cholesky factor of a symmetric positive definite tile."""
-    return torch.linalg.cholesky(a)
+    factor: torch.Tensor = torch.linalg.cholesky(a)
+    return factor
 
 
 def _trsm(factor: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
     """``a · factor⁻ᵀ`` with a lower triangular factor."""
-    return torch.linalg.solve_triangular(factor.mT, a, upper=True, left=False)
+    solution: torch.Tensor = torch.linalg.solve_triangular(factor.mT, a, upper=True, left=False)
+    return solution
 
 
 def _syrk(a: torch.Tensor, c: torch.Tensor) -> torch.Tensor:

@@ -34,7 +34,8 @@ def _convolution_backward(operands: Specs, _output: Spec | None, params: Params)
     asked = params.get("output_mask", (True, True, False))
     if not isinstance(weight, TensorSpec):
         return None
-    return 2.0 * numel(gradient) * math.prod(weight.shape[1:]) * sum(asked[:2]) + asked[2] * numel(gradient)
+    n_products, with_bias = sum(map(bool, asked[:2])), bool(asked[2])
+    return numel(gradient) * (2.0 * math.prod(weight.shape[1:]) * n_products + with_bias)
 
 
 def _attention(operands: Specs, _output: Spec | None, params: Params) -> float | None:

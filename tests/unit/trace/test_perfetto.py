@@ -21,8 +21,9 @@ def saved(trace: Trace, folder: Path) -> dict[str, Any]:
     return document
 
 
-def tracks(document: dict[str, Any]) -> dict[int, str]:
-    return {e["tid"]: e["args"]["name"] for e in document["traceEvents"] if e["name"] == "thread_name"}
+def tracks(document: dict[str, Any], process: int = 1) -> dict[int, str]:
+    named = (e for e in document["traceEvents"] if e["name"] == "thread_name" and e["pid"] == process)
+    return {e["tid"]: e["args"]["name"] for e in named}
 
 
 def test_a_saved_trace_is_loaded_as_it_was(a_trace: Make, tmp_path: Path) -> None:
@@ -45,14 +46,21 @@ def test_tracks_are_named_and_sorted_and_events_carry_what_a_span_knows(a_trace:
     document = saved(a_trace(), tmp_path)
     assert list(tracks(document).values()) == ["cpu:0", "gpu:0", "ram->vram:0", "vram:0->ram"]
     order = {e["tid"]: e["args"]["sort_index"] for e in document["traceEvents"] if e["name"] == "thread_sort_index"}
-    assert order == {track: track for track in tracks(document)}
+    assert order == {track: track for track in (*tracks(document), *tracks(document, process=2))}
     conv = next(e for e in document["traceEvents"] if e["name"] == "conv")
     assert (conv["ph"], conv["cat"], tracks(document)[conv["tid"]]) == ("X", "compute", "gpu:0")
     assert (conv["ts"], conv["dur"]) == (3000.0, 3000.0)
     assert conv["args"] == {"op": "conv2d", "bytes": 0.0, "phase": "body", "overrun": True}
     assert document["otherData"]["emulated"] is True
-    process = next(e for e in document["traceEvents"] if e["name"] == "process_name")
-    assert process["args"]["name"] == "workstation (emulated, measured)"
+    processes = {e["pid"]: e["args"]["name"] for e in document["traceEvents"] if e["name"] == "process_name"}
+    assert processes == {1: "workstation (emulated, measured)", 2: "workstation (emulated, measured): setup"}
+
+
+def test_the_setup_has_its_own_clock_and_so_its_own_process(a_trace: Make, tmp_path: Path) -> None:
+    document = saved(a_trace(), tmp_path)
+    assert list(tracks(document, process=2).values()) == ["ram->vram:0"]
+    (weights,) = [e for e in document["traceEvents"] if e["pid"] == 2 and e["ph"] == "X"]
+    assert (weights["name"], weights["ts"], weights["dur"]) == ("weights", 0.0, 500.0)
 
 
 def test_spans_that_overlap_on_one_lane_get_tracks_of_their_own(tmp_path: Path) -> None:
@@ -96,10 +104,10 @@ def test_bad_files_are_refused_with_their_name(a_trace: Make, tmp_path: Path) ->
         (lambda d: d["otherData"].pop("makespan_seconds"), "no 'makespan_seconds'"),
         (lambda d: d["otherData"].update(peak_bytes=3), "damaged"),
         (lambda d: d.update(traceEvents=3), "damaged"),
-        (lambda d: d["traceEvents"][-1].pop("args"), r"traceEvents\[15\] is damaged \(no 'args'\)"),
-        (lambda d: d["traceEvents"][-1].update(cat="sleep"), r"traceEvents\[15\] is damaged \(no 'sleep'\)"),
-        (lambda d: d["traceEvents"][-1].update(ts="soon"), r"traceEvents\[15\] is damaged"),
-        (lambda d: d["traceEvents"].append(7), r"traceEvents\[16\] is damaged"),
+        (lambda d: d["traceEvents"][-1].pop("args"), r"traceEvents\[18\] is damaged \(no 'args'\)"),
+        (lambda d: d["traceEvents"][-1].update(cat="sleep"), r"traceEvents\[18\] is damaged \(no 'sleep'\)"),
+        (lambda d: d["traceEvents"][-1].update(ts="soon"), r"traceEvents\[18\] is damaged"),
+        (lambda d: d["traceEvents"].append(7), r"traceEvents\[19\] is damaged"),
     ],
 )
 def test_a_damaged_trace_is_refused_with_the_place(

@@ -97,7 +97,7 @@ def test_very_long_runs_keep_the_longest_spans(a_trace: Make, tmp_path: Path, mo
     monkeypatch.setattr(report, "MAX_ROWS", 1)
     save_report(a_trace(1.5), a_trace(predicted=True), tmp_path / "run.html")
     text = (tmp_path / "run.html").read_text(encoding="utf-8")
-    assert "The 10 shortest spans are left out." in text
+    assert "The 8 shortest spans are left out." in text
     assert "and 4 shorter ones" in text
     assert [row[0] for row in Page(tmp_path / "run.html").rows[:3]] == ["task or copy", "conv", "device or link"]
 

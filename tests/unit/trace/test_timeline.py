@@ -34,6 +34,8 @@ def test_it_says_what_it_shows(a_trace: Make, tmp_path: Path) -> None:
     shown = texts(tmp_path / "t.svg").splitlines()
     stripped = [line.strip() for line in shown]
     assert "digits (emulated)" in stripped
+    assert any("setup 500 µs, once before" in line for line in stripped)
+    assert "weights" not in stripped
     assert any("measured makespan 10.0 ms" in line and "predicted makespan 8.00 ms" in line for line in stripped)
     for said in (
         "cpu:0",

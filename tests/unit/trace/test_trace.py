@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from hetsched.trace.trace import Span, Trace
@@ -36,3 +38,10 @@ def test_devices_used_counts_only_devices_that_computed() -> None:
 )
 def test_a_trace_says_what_it_is(emulated: bool, predicted: bool, said: str) -> None:
     assert Trace((), 0.0, emulated=emulated, predicted=predicted).what_it_is == said
+
+
+def test_the_body_is_the_trace_without_its_setup(a_trace: Callable[..., Trace]) -> None:
+    trace = a_trace()
+    assert [s.name for s in trace if s not in trace.body.spans] == ["weights"]
+    assert (trace.setup_seconds, trace.body.setup_seconds) == (0.0005, 0.0)
+    assert trace.body.makespan_seconds == trace.makespan_seconds
