@@ -46,14 +46,14 @@ def train(
 
     One step (gradients, momentum and update included) is traced to a task graph, which is planned once and looped.
     """
-    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     scans, labels = _digits(seed)[:2]
     images = _prepared([_encoded(scan) for scan in scans], size, turn, crop, mean, std)
     labels = labels.repeat(len(ANGLES))
-    shuffled = [torch.randperm(len(images)) for _ in range(n_steps * BATCH // len(images) + 1)]
+    shuffled = [torch.randperm(len(images), generator=generator) for _ in range(n_steps * BATCH // len(images) + 1)]
     batches = torch.cat(shuffled)[: n_steps * BATCH].reshape(n_steps, BATCH)
 
-    weights = _random_weights(pixels=(crop[0] // 4) * (crop[1] // 4))
+    weights = _random_weights((crop[0] // 4) * (crop[1] // 4), generator)
     momentum = {name: torch.zeros_like(weight) for name, weight in weights.items()}
     graph = hetsched.from_function(_train_step, torch.tensor(0), weights, momentum, images, labels, batches)
     start = (torch.tensor(0), *weights.values(), *momentum.values(), images, labels, batches)
@@ -87,12 +87,12 @@ def _scores(weights, images):
     return linear(images.flatten(1), weights["kernel3"], weights["bias3"])
 
 
-def _random_weights(pixels: int) -> dict[str, torch.Tensor]:
+def _random_weights(pixels: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
     shapes = {"1": (16, 1, 3, 3), "2": (32, 16, 3, 3), "3": (10, 32 * pixels)}
     weights = {}
     for layer, shape in shapes.items():
         fan_in = torch.Size(shape[1:]).numel()
-        weights[f"kernel{layer}"] = torch.randn(shape) * (2 / fan_in) ** 0.5
+        weights[f"kernel{layer}"] = torch.randn(shape, generator=generator) * (2 / fan_in) ** 0.5
         weights[f"bias{layer}"] = torch.zeros(shape[0])
     return weights
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Hashable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,11 @@ from hetsched.program import Decision, Program, Result
 from hetsched.rewrite import candidates
 from hetsched.schedule import Scheduler, solve
 from hetsched.schedule.assemble import assemble
+from hetsched.schedule.problem import Problem
+from hetsched.schedule.schedule import Schedule
 from hetsched.trace.trace import Trace
+
+log = logging.getLogger(__name__)
 
 MANY_RUNS = 1000
 """Runs that a compiled program is expected to serve: what moves once weighs nothing against them."""
@@ -157,15 +163,31 @@ def _decide(
         raise ScheduleError(f"objective is {objective!r}; 'makespan' is the one there is")
     best: Decision | None = None
     for candidate, machine in candidates(graph, platform):
-        problem = assemble(candidate, machine, tabulate(model, candidate, machine), expected_runs=expected_runs)
-        schedule = solve(problem, scheduler)
+        problem, schedule = _schedule(candidate, machine, scheduler, model, expected_runs)
         constants = {value.name for value in candidate.constants}
         plan = lower(problem, schedule, constants=constants, platform=machine.name)
         predicted = simulate_plan(plan, problem)
         if best is None or predicted.makespan_seconds < best.predicted.makespan_seconds:
             best = Decision(candidate, machine, problem, schedule, plan, predicted)
     assert best is not None, "the given graph on the given platform is always a candidate"
-    return best
+    ops = {task.name: task.op.name for task in best.graph.tasks}
+    return replace(best, predicted=best.predicted.with_ops(ops))
+
+
+def _schedule(
+    graph: FrozenGraph, platform: Platform, scheduler: str | Scheduler, model: CostModel, expected_runs: int
+) -> tuple[Problem, Schedule]:
+    """Where constants cannot all stay in the memories that need them, they are moved anew in every run."""
+    table = tabulate(model, graph, platform)
+    problem = assemble(graph, platform, table, expected_runs=expected_runs)
+    try:
+        return problem, solve(problem, scheduler)
+    except ScheduleError:
+        if expected_runs == 1:
+            raise
+    log.info("constants do not fit where they are used; they are moved in every run")
+    problem = assemble(graph, platform, table, expected_runs=1)
+    return problem, solve(problem, scheduler)
 
 
 def _platform_of(platform: Platform | str | Path | None) -> Platform:

@@ -15,6 +15,8 @@ HetschedError
 Messages name the place and the cure: ``node 'c': op 'matmul' takes 2 operands and got 1; add the missing edge``.
 """
 
+from __future__ import annotations
+
 
 class HetschedError(Exception):
     """Base class of every error that hetsched raises on purpose."""
@@ -69,6 +71,9 @@ class TaskFailedError(ExecutionError):
             f"task {task!r} (op {op!r}) failed on {device} with operands ({shown}): {type(cause).__name__}: {cause}"
         )
         self.__cause__ = cause
+
+    def __reduce__(self) -> tuple[type[TaskFailedError], tuple[object, ...]]:
+        return type(self), (self.task, self.op, self.device, self.operands, self.__cause__)
 
 
 class WorkerLostError(ExecutionError):

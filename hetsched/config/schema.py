@@ -63,8 +63,6 @@ def _operands(given: Any) -> tuple[Ref, ...] | dict[str, Ref]:
     if isinstance(given, list):
         return tuple(map(_ref, given))
     if isinstance(given, dict) and "node" not in given:
-        if unnamed := [keyword for keyword in given if not isinstance(keyword, str)]:
-            raise _wrong(f"{unnamed[0]!r} is no keyword; name operands by the op's keywords, or give a list")
         return {keyword: _ref(operand) for keyword, operand in given.items()}
     return (_ref(given),)
 

@@ -60,7 +60,10 @@ def _value(model: SourceModel, _folder: Path, _allow: Sequence[str]) -> Any:
 
 def _random(model: SourceModel, _folder: Path, _allow: Sequence[str]) -> torch.Tensor:
     generator = torch.Generator().manual_seed(model.seed or 0)
-    drawn = torch.randn(model.random or (), generator=generator)
+    try:
+        drawn = torch.randn(model.random or (), generator=generator)
+    except RuntimeError as error:
+        raise ConfigError(f"a tensor of shape {list(model.random or ())} does not fit in memory") from error
     return drawn.to(torch_dtype(model.dtype)) if model.dtype else drawn
 
 
@@ -78,13 +81,16 @@ def _file(model: SourceModel, folder: Path, _allow: Sequence[str]) -> Any:
 def _files(model: SourceModel, folder: Path, _allow: Sequence[str]) -> list[bytes]:
     pattern = Path(model.files or "").expanduser()
     root = Path(pattern.anchor) if pattern.is_absolute() else folder
-    paths = sorted(path for path in root.glob(str(pattern.relative_to(pattern.anchor))) if path.is_file())
-    if not paths:
-        raise ConfigError(f"no file matches {model.files!r} in {root}")
     try:
-        return [path.read_bytes() for path in paths]
+        paths = sorted(path for path in root.glob(str(pattern.relative_to(pattern.anchor))) if path.is_file())
+        found = [path.read_bytes() for path in paths]
+    except (NotImplementedError, ValueError) as error:
+        raise ConfigError(f"{model.files!r} is no file pattern: {error}") from error
     except OSError as error:
         raise ConfigError(f"cannot read {error.filename}: {error.strerror}") from error
+    if not found:
+        raise ConfigError(f"no file matches {model.files!r} in {root}")
+    return found
 
 
 def _call(model: SourceModel, _folder: Path, allow_imports: Sequence[str]) -> Any:

@@ -72,14 +72,16 @@ class _LoadedLocally:
         constants = {value.name: value.data for value in self._graph.constants}
         for value, memory in self._plan.constants:
             run.store(self._steps.sources[value, memory], constants[value], None)
-        for copy, step in zip(self._plan.setup, self._steps.setup, strict=True):
-            lane = self._copy_lane(copy)
+        lanes = {step.lane: self._copy_lane(step.copy) for step in self._steps.setup if step.copy is not None}
+        for lane in lanes.values():
             lane.begin(run.started_at, 0, timed=True)
-            with self._ambient.scope(), lane.scope():
-                run_lane(lane, (step,), run)
-            lane.settle(run.readies[step.writes[0][0]])
-            self._setup_spans += _spans((step,), lane.end(), "setup")
-        kept = {cell for cell, _ in (w for step in self._steps.setup for w in step.writes)}
+        for step in self._steps.setup:
+            with self._ambient.scope(), lanes[step.lane].scope():
+                run_lane(lanes[step.lane], (step,), run)
+        for name, lane in lanes.items():
+            steps = [step for step in self._steps.setup if step.lane == name]
+            self._setup_spans += _spans(steps, lane.end(), "setup")
+        kept = {cell for step in self._steps.setup for cell, _ in step.writes}
         kept |= {self._steps.sources[place] for place in self._plan.constants}
         return {cell: run.values[cell] for cell in kept}
 

@@ -68,13 +68,17 @@ class Cell:
     Attributes:
         lane: that brings it; empty for what is there from the start.
         n_users: lanes that must be done with it before it is given up; 0 keeps it to the end of the run.
-        freed_signals: latches to release when it is given up.
+        n_before: cells that must have been given up before its own giving up is announced.
+        followers: cells for which this one is such a cell.
+        freed_signals: latches to release when its giving up is announced.
     """
 
     value: str
     memory: str
     lane: str = ""
     n_users: int = 0
+    n_before: int = 0
+    followers: list[int] = field(default_factory=list)
     freed_signals: list[int] = field(default_factory=list)
 
 
@@ -250,6 +254,11 @@ class _Compiler:
     def _link(self) -> int:
         """Turn dependencies into latches, leaving out what a lane knows already."""
         before = dependencies(self._plan)
+        for position, cell in self._cell_freed_at.items():
+            earlier = [self._cell_freed_at[needed] for needed in before[position] if needed in self._cell_freed_at]
+            self._cells[cell].n_before = len(earlier)
+            for other in earlier:
+                self._cells[other].followers.append(cell)
         lane_ids = {lane: i for i, lane in enumerate(dict.fromkeys(step.lane for step in self._steps.values()))}
         place: dict[int, tuple[int, int]] = {}
         reached = [0] * len(lane_ids)

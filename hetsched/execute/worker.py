@@ -33,7 +33,8 @@ class Run:
         self.debug = debug
         self.stopped = False
         self.started_at = perf_counter()
-        self._countdown = [list(range(cell.n_users - 1)) for cell in steps.cells]
+        self._countdown = [[None] * (cell.n_users - 1) for cell in steps.cells]  # popping is atomic, counting is not
+        self._unannounced = [[None] * cell.n_before for cell in steps.cells]
 
     def stop(self) -> None:
         """Make every lane stop at its next task boundary, also those that wait."""
@@ -60,8 +61,19 @@ class Run:
                 ledger.drop(self.values[cell])
                 self.held.discard(cell)
             self.values[cell] = None
-            for latch in self.cells[cell].freed_signals:
-                self.latches[latch].put(None)
+            self._announce(cell)
+
+    def _announce(self, cell: int) -> None:
+        """Tell those that wait for room, once all that the plan frees before this cell has been given up as well."""
+        given_up = [cell]
+        while given_up:
+            cell = given_up.pop()
+            try:
+                self._unannounced[cell].pop()
+            except IndexError:
+                given_up += self.cells[cell].followers
+                for latch in self.cells[cell].freed_signals:
+                    self.latches[latch].put(None)
 
 
 def run_lane(lane: Lane, steps: Sequence[Step], run: Run) -> None:

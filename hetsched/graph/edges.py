@@ -35,7 +35,7 @@ def uses_of(name: str, edges: Mapping[Hashable, Mapping[str, Any]], params: Mapp
     by_arg: dict[int | str, Use] = {}
     unplaced: list[tuple[Hashable, int | None]] = []
     for key, attributes in edges.items():
-        for arg, slot in _uses_of_edge(f"node {name!r}: the edge from {str(key)!r}", attributes):
+        for arg, slot in _uses_of_edge(name, key, attributes):
             if arg is None:
                 unplaced.append((key, slot))
             elif arg in by_arg:
@@ -59,10 +59,11 @@ def uses_of(name: str, edges: Mapping[Hashable, Mapping[str, Any]], params: Mapp
     return tuple(by_arg[arg] for arg in (*range(len(by_arg) - len(keywords)), *keywords))
 
 
-def _uses_of_edge(place: str, attributes: Mapping[str, Any]) -> list[tuple[int | str | None, int | None]]:
+def _uses_of_edge(name: str, key: Hashable, attributes: Mapping[str, Any]) -> list[tuple[int | str | None, int | None]]:
     arg, slot = attributes.get("arg"), attributes.get("slot")
     if slot is None and type(arg) is int and arg >= 0:
         return [(arg, None)]
+    place = f"node {name!r}: the edge from {_named(key)}"
     args = tuple(arg) if isinstance(arg, (tuple, list)) else (arg,)
     slots = tuple(slot) if isinstance(slot, (tuple, list)) else (slot,) * len(args)
     if len(args) != len(slots) or not args:

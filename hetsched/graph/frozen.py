@@ -49,7 +49,8 @@ class Value:
         producer: index of the task that makes it; None for a source.
         slot: which output of the producer; None is the whole.
         spec: what is known of it.
-        alias: index of the value whose storage it shares when computed (views); None when it has its own.
+        alias: index of the value whose storage it shares when computed: the operand that it views, or the whole that it
+            is a slot of, which may share another's in turn; None when it has its own.
         is_input: every run is given it.
         data: the constant; None for inputs and task outputs.
         keep_on: hosts or memories that it may never leave; empty means any.

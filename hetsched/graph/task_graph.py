@@ -131,4 +131,5 @@ class TaskGraph(nx.DiGraph):
 def _stem(op: str | Op | Callable[..., Any]) -> str:
     if isinstance(op, str):
         return op
-    return op.name if isinstance(op, Op) else callable_name(op).replace("<lambda>", "lambda")
+    name = op.name if isinstance(op, Op) else callable_name(op)
+    return name.rpartition(".")[2].strip("<>")

@@ -58,9 +58,9 @@ def path_bound(problem: Problem) -> float:
 def work_bound(problem: Problem) -> float:
     """Least time in which all devices together can do the work, tasks divided among them at will.
 
-    For any prices of the devices' time that sum to one, the work at its cheapest is a bound (linear programming's weak
-    duality); prices of devices that are short of time are raised step by step (multiplicative weights, Arora et al. 2012,
-    doi:10.4086/toc.2012.v008a006).
+    For any prices of the devices' time that sum to one, the work at its cheapest is a bound (weak duality of linear
+    programming); prices of devices that are short of time are raised step by step (multiplicative weights, Arora et al.
+    2012, doi:10.4086/toc.2012.v008a006).
     """
     columns, n_devices = np.unique(problem.device_seconds, axis=1, return_counts=True)
     finite = np.isfinite(columns)

@@ -29,11 +29,11 @@ def evict_one(timeline: Timeline, memory: int, last: set[int], gone: set[tuple[i
         key=lambda p: (not last.isdisjoint(p.values), _must_be_copied(timeline, p), -_next_reader(timeline, p))
     )
     for piece in movable:
-        mark, values = timeline.mark(), tuple(piece.values)
+        mark, values = timeline.journal.mark(), tuple(piece.values)
         if all(_evict(timeline, value, memory) for value in values):
             gone.update((value, memory) for value in values)
             return True
-        timeline.undo_to(mark)
+        timeline.journal.undo_to(mark)
     return False
 
 
@@ -42,7 +42,7 @@ def _by_key(item: tuple[tuple[int, int], Storage]) -> tuple[int, int]:
 
 
 def _must_be_copied(timeline: Timeline, piece: Storage) -> bool:
-    return any(len(timeline.arrival[value]) == 1 for value in piece.values)
+    return any(len(timeline.copies.arrival[value]) == 1 for value in piece.values)
 
 
 def _next_reader(timeline: Timeline, piece: Storage) -> int:
@@ -52,9 +52,9 @@ def _next_reader(timeline: Timeline, piece: Storage) -> int:
 
 
 def _evict(timeline: Timeline, value: int, memory: int) -> bool:
-    if len(timeline.arrival[value]) == 1 and not _copy_out(timeline, value, memory):
+    if len(timeline.copies.arrival[value]) == 1 and not _copy_out(timeline, value, memory):
         return False
-    timeline.evict(value, memory)
+    timeline.copies.evict(value, memory)
     return True
 
 
@@ -63,4 +63,4 @@ def _copy_out(timeline: Timeline, value: int, memory: int) -> bool:
     capacity = timeline.problem.capacity
     others = [m for m in range(timeline.problem.n_memories) if m != memory]
     others.sort(key=lambda m: (m not in timeline.required[value], m in timeline.holds.levels, -capacity[m], m))
-    return any(timeline.bring(value, other) < math.inf for other in others)
+    return any(timeline.copies.bring(value, other) < math.inf for other in others)

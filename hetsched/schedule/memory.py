@@ -14,10 +14,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hetsched.errors import ScheduleError
+from hetsched.schedule.journal import Journal
 from hetsched.schedule.problem import Floats, Problem
-
-Journal = list[Callable[[], object]]
-"""What undoes everything since, last entry first."""
 
 TOLERANCE = 1e-9
 """Relative; sums of bytes that are not whole numbers are no more exact."""
@@ -86,6 +84,23 @@ class Holds:
             for value in map(int, problem.resident[:, memory].nonzero()[0]):
                 self.open(value, memory, 0.0, 0.0, copied=True)
 
+    def require_start(self) -> None:
+        """Check that all that is there from the start, and needed, fits.
+
+        Raises:
+            ScheduleError: it does not; names the memory and the capacity that would do.
+        """
+        for memory, level in self.levels.items():
+            if level.since(0.0) > 0:
+                where, taken = (
+                    self._problem.memory_names[memory],
+                    sum(p.n_bytes for p in set(self.storage.values()) if p.memory == memory),
+                )
+                raise ScheduleError(
+                    f"memory {where!r} has {self._problem.capacity[memory]:.0f} bytes, and what is there from the "
+                    f"start takes {taken:.0f}; raise its capacity to more than that, or give the graph less"
+                )
+
     def stays(self, value: int, memory: int) -> bool:
         """Whether a memory never gives the value up."""
         return (value, memory) in self.required or bool(self._problem.persistent[value])
@@ -111,7 +126,7 @@ class Holds:
     def take_static(self, task: int, memory: int, start: float) -> None:
         """Take the task's static bytes for ever."""
         if memory in self.levels and self._problem.static_bytes[task]:
-            self._journal.append(self.levels[memory].add(start, float(self._problem.static_bytes[task])))
+            self._journal.add(self.levels[memory].add(start, float(self._problem.static_bytes[task])))
 
     def open(self, value: int, memory: int, start: float, end: float, copied: bool) -> None:
         """Begin a hold that is written from ``start`` to ``end``; a view that is computed shares its base's storage."""
@@ -121,10 +136,10 @@ class Holds:
         storage = None if copied else self._shared(value, memory)
         if storage is None:
             storage = Storage(memory, self._bytes[value])
-            self._journal.append(level.add(start, storage.n_bytes))
+            self._journal.add(level.add(start, storage.n_bytes))
         storage.values.append(value)
         self.storage[value, memory] = storage
-        self._journal += [storage.values.pop, lambda: self.storage.pop((value, memory))]
+        self._journal.add(storage.values.pop, lambda: self.storage.pop((value, memory)))
         self.use(value, memory, end)
 
     def use(self, value: int, memory: int, end: float) -> None:
@@ -140,7 +155,7 @@ class Holds:
             storage.until = until
             self.last_use[value, memory] = last
 
-        self._journal.append(undo)
+        self._journal.add(undo)
 
     def close(self, value: int, memory: int) -> None:
         """End a hold at its last use; the storage is free when the last hold on it has ended."""
@@ -156,9 +171,18 @@ class Holds:
             self.storage[value, memory] = storage
             self.last_use[value, memory] = last
 
-        self._journal.append(undo)
+        self._journal.add(undo)
         if not storage.values:
-            self._journal.append(self.levels[memory].add(storage.until, -storage.n_bytes))
+            self._journal.add(self.levels[memory].add(storage.until, -storage.n_bytes))
+
+    def evict(self, value: int, memory: int, arrived: float) -> float:
+        """End a hold before its last use; returns when, which is the earliest that the value may come back."""
+        key = (value, memory)
+        time, before = max(arrived, self.last_use[key]), self.evicted.get(key, 0.0)
+        self.evicted[key] = time
+        self._journal.add(lambda: self.evicted.update({key: before}))
+        self.close(value, memory)
+        return time
 
     def release(self, value: int) -> None:
         """Nothing will read the value any more: end its holds, but those that stay."""

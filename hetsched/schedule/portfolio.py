@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hetsched.errors import ScheduleError
 from hetsched.schedule.heft import heft
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Schedule, Scheduler
@@ -12,5 +13,18 @@ MEMBERS: tuple[Scheduler, ...] = (best_device, heft)
 
 
 def auto(problem: Problem) -> Schedule:
-    """The shortest schedule of the members; never longer, as predicted, than the best single device."""
-    return min((member(problem) for member in MEMBERS), key=lambda schedule: schedule.makespan_seconds)
+    """The shortest schedule of the members; never longer, as predicted, than the best single device.
+
+    Raises:
+        ScheduleError: no member finds a schedule; the error is that of the last.
+    """
+    found: list[Schedule] = []
+    failed: ScheduleError | None = None
+    for member in MEMBERS:
+        try:
+            found.append(member(problem))
+        except ScheduleError as error:  # full memories can stop one algorithm and not another
+            failed = error
+    if not found and failed is not None:
+        raise failed
+    return min(found, key=lambda schedule: schedule.makespan_seconds)

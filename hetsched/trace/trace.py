@@ -84,6 +84,11 @@ class Trace:
         """When the last copy of the setup ended, on the setup's clock; 0 where there was none."""
         return max((span.end_seconds for span in self.spans if span.phase == "setup"), default=0.0)
 
+    def with_ops(self, ops: Mapping[str, str]) -> Trace:
+        """The same trace, each task's op named: a simulator knows tasks by name only."""
+        spans = [replace(s, op=ops.get(s.name, s.op)) if s.kind == "compute" else s for s in self.spans]
+        return replace(self, spans=tuple(spans))
+
     @property
     def devices_used(self) -> tuple[str, ...]:
         """Names of the devices that computed something, sorted."""

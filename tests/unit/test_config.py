@@ -223,6 +223,7 @@ def test_wrong_override_is_named(refused, override, said):
         (GOOD + "save: {scaled: x.exe}\n", ":15: save.scaled: 'x.exe' must end in one of .npy, .pt, .json"),
         ("name: x\ninputs: {a: {file: gone.npy}}", ":2: inputs.a.file: cannot read gone.npy: No such file"),
         ("name: x\ninputs: {a: {files: '*.png'}}", ":2: inputs.a.files: no file matches '*.png'"),
+        ("name: x\ninputs: {a: {random: [9999999, 9999999999]}}", ":2: inputs.a.random: a tensor of shape [9999999, "),
         ("a: &a [x]\nb: &b [*a, *a]\nname: *b", ":1: anchors (&) and aliases (*) are not taken"),
         ("name: !!python/object/apply:os.system ['true']", ":1: the tag"),
         ("name: [", ":2: is not valid YAML"),

@@ -29,7 +29,7 @@ _CHANNELS = {"L": 1, "RGB": 3, "RGBA": 4}
 def _decode(source: Encoded | Sequence[Encoded], mode: str = "RGB", size: Sequence[int] | None = None) -> Any:
     """Encoded bytes or a file's path (or a list of them) to a uint8 tensor (or a list).
 
-    ``mode`` is Pillow's; ``size`` (height, width) promises the size of every image, so that what follows can be planned.
+    ``mode`` is Pillow's; ``size`` (height, width) promises every image's size, so that what follows can be planned.
     """
     if isinstance(source, (list, tuple)):
         return [_decode(item, mode, size) for item in source]

@@ -1,13 +1,13 @@
 """Ops that move or re-read elements and compute nothing; most give views, which cost nothing at all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 from hetsched.graph.library.define import MANY, define
 from hetsched.graph.library.formulas import looked_up, nothing
-from hetsched.graph.values import torch_dtype
+from hetsched.graph.values import Spec, TensorSpec, torch_dtype
 
 
 def _several(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -55,7 +55,12 @@ def _identity(x: Any) -> Any:
     return x
 
 
-define("identity", _identity, 1, "memory", nothing)
+def _same_object(operands: Sequence[Spec], _params: Mapping[str, Any]) -> Spec | None:
+    """Anything passes; tensors are left to tracing, which sees that they are views."""
+    return None if isinstance(operands[0], TensorSpec) else operands[0]
+
+
+define("identity", _identity, 1, "memory", nothing, infer=_same_object)
 define("reshape", torch.reshape, 1, "memory", nothing)
 define("transpose", torch.transpose, 1, "memory", nothing)
 define("permute", torch.permute, 1, "memory", nothing)

@@ -94,7 +94,7 @@ def test_emulated_memory_holds_to_its_capacity() -> None:
     g = _on_gpu(grow)
     g.add("sum", "y", name="z")
     assert hetsched.run(g, (torch.ones(10),), platform=EMULATED)["z"].item() == 10_000
-    small = replace(EMULATED, memories=(EMULATED.memories[0], Memory("vram:0", "p", 2**20 + 100)))
+    small = replace(EMULATED, memories=(EMULATED.memories[0], Memory("vram:0", "p", 3 * 2**20)))
     assert hetsched.run(g, (torch.ones(10),), platform=small)["z"].item() == 10_000
     with pytest.raises(hetsched.OutOfMemoryError, match="'vram:0' is full: 'y' needs 4000000 bytes"):
         hetsched.run(g, (torch.ones(1000),), platform=small, outputs=["z"])

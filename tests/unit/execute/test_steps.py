@@ -6,6 +6,7 @@ import gc
 import itertools
 import random
 import weakref
+from dataclasses import replace
 
 import networkx as nx
 import npu_backend
@@ -89,11 +90,43 @@ def test_values_are_given_up_at_their_last_use() -> None:
 
 
 def test_an_unknown_device_kind_is_named() -> None:
-    from dataclasses import replace
-
     platform = npu_backend.PLATFORM
     tpu = platform.with_devices((*platform.devices[:2], replace(platform.devices[2], kind="tpu")))
     graph = nx.DiGraph()
     graph.add_node("x", value=torch.ones(2))
     with pytest.raises(hetsched.ExecutionError, match=r"'npu:0': no backend drives kind 'tpu'.*cpu"):
         hetsched.run(graph, platform=tpu)
+
+
+def test_room_is_waited_for_until_everything_freed_before_is_gone() -> None:
+    """A chain in a memory for two values, while another lane is slow to let go of the first."""
+    platform = npu_backend.PLATFORM
+    memories = (platform.memories[0], replace(platform.memories[1], capacity_bytes=2.5 * 4000))
+    tight = replace(platform, memories=memories)
+    rng = random.Random(1)
+    graph = nx.DiGraph()
+    graph.add_node("x", shape=(1000,))
+    for i in range(60):
+        graph.add_node(i, op=torch.relu, device="npu:0" if i % 3 else rng.choice(("npu:0", "cpu:0", "cpu:1")))
+        graph.add_edge("x" if i == 0 else i - 1, i)
+    with hetsched.compile(graph, platform=tight) as program:
+        assert program.plan.after, "the memory is tight"
+        for _ in range(5):
+            assert torch.equal(program.run({"x": torch.ones(1000)})[59], torch.ones(1000))
+
+
+def test_constants_that_cannot_stay_are_moved_in_every_run() -> None:
+    platform = npu_backend.PLATFORM
+    small = replace(platform, memories=(platform.memories[0], replace(platform.memories[1], capacity_bytes=9000)))
+    graph = nx.DiGraph()
+    graph.add_node("x", shape=(500,))
+    before = "x"
+    for i in range(6):
+        graph.add_node(f"w{i}", value=torch.full((500,), float(i)))
+        graph.add_node(f"y{i}", op=torch.add, device="npu:0")
+        graph.add_edges_from([(before, f"y{i}"), (f"w{i}", f"y{i}")])
+        before = f"y{i}"
+    with hetsched.compile(graph, platform=small) as program:
+        assert not program.plan.setup
+        for _ in range(2):
+            assert torch.equal(program.run({"x": torch.ones(500)})["y5"], torch.full((500,), 16.0))

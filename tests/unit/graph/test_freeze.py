@@ -175,7 +175,9 @@ class TestSlots:
         assert frozen.values[value(frozen, "parts").alias].name == "x"
 
     def test_several_slots_over_one_edge(self):
-        graph = plain(("a", "b"), ("b", "c", {"arg": (0, 1), "slot": (1, 0)}), a={}, b={"op": make_pair}, c={"op": "sub"})
+        graph = plain(
+            ("a", "b"), ("b", "c", {"arg": (0, 1), "slot": (1, 0)}), a={}, b={"op": make_pair}, c={"op": "sub"}
+        )
         assert operands(freeze(graph), "c") == {0: "b#1", 1: "b#0"}
 
     def test_one_slot_for_several_args(self):

@@ -52,7 +52,9 @@ class TestKnown:
         assert (made.spec, made.flops, made.n_bytes) == (f32(2, 4), 48.0, 4.0 * (6 + 12 + 8))
         assert infer(resolve(torch.nn.functional.relu, "n"), [f32(7)]).flops == 7
         assert infer(resolve(torch.logaddexp, "n"), [f32(7), f32(7)]).flops == 7
-        assert infer(resolve(torch.linalg.inv, "n"), [f32(3, 3)]) == Inference(f32(3, 3), (None,), None, 72.0, "float32")
+        assert infer(resolve(torch.linalg.inv, "n"), [f32(3, 3)]) == Inference(
+            f32(3, 3), (None,), None, 72.0, "float32"
+        )
         assert infer(resolve(torch.randn, "n"), [], {"size": (3, 4)}).spec == f32(3, 4)
 
     def test_aten_operators(self):
@@ -139,4 +141,3 @@ class TestWrong:
             infer(OPS["stack"], [])
         with pytest.raises(GraphError, match=r"'one' takes 1 operand and got 2; remove"):
             infer(replace(OPS["relu"], name="one"), [None, None])
-

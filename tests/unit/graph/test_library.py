@@ -39,7 +39,21 @@ LOWER = torch.linalg.cholesky(definite(4))
 UNARY = {
     name: getattr(torch, name)
     for name in (
-        *("neg", "abs", "sign", "square", "reciprocal", "exp", "sin", "cos", "tanh", "sigmoid", "floor", "round", "relu"),
+        *(
+            "neg",
+            "abs",
+            "sign",
+            "square",
+            "reciprocal",
+            "exp",
+            "sin",
+            "cos",
+            "tanh",
+            "sigmoid",
+            "floor",
+            "round",
+            "relu",
+        ),
         *("sqrt", "rsqrt", "log"),
     )
 } | {name: getattr(F, name) for name in ("gelu", "silu", "softplus", "leaky_relu")}
@@ -122,7 +136,12 @@ CASES = [
     ("mse_loss", (X, Y), {"reduction": "none"}, F.mse_loss),
     ("bce_with_logits", (X, (Y > 2).float()), {}, F.binary_cross_entropy_with_logits),
     ("cross_entropy", (X, indices(3, high=4)), {}, F.cross_entropy),
-    ("image_resize", (IMAGES,), {"size": (4, 6)}, lambda x, size: F.interpolate(x, size, mode="bilinear", antialias=True)),
+    (
+        "image_resize",
+        (IMAGES,),
+        {"size": (4, 6)},
+        lambda x, size: F.interpolate(x, size, mode="bilinear", antialias=True),
+    ),
     ("image_crop", (PHOTO,), {"size": (2, 3)}, lambda x, size: x[:, 2:4, 3:6]),
     ("image_crop", (IMAGES,), {"size": (2, 3), "top": 0, "left": 5}, lambda x, **_: x[..., :2, 5:]),
     ("image_normalize", (PHOTO,), {"mean": 0.5, "std": 0.5}, lambda x, mean, std: x.float() / 127.5 - 1),
@@ -312,15 +331,6 @@ class TestImages:
         assert inferred.spec is None
         assert inferred.flops == 1e7 + 5e3 * len(encoded)
         assert infer(OPS["image_decode"], [ObjectSpec("str", 9)]).flops is None
-
-    def test_a_promised_size_is_inferred_and_kept(self, encoded):
-        decode = OPS["image_decode"]
-        for source in (encoded, [encoded, encoded]):
-            for mode in ("RGB", "L"):
-                params = {"size": (6, 9), "mode": mode}
-                assert infer(decode, [spec_of(source)], params).spec == spec_of(decode(source, **params))
-        with pytest.raises(ValueError, match=r"\(6, 9\), not \(5, 5\)"):
-            decode(encoded, size=(5, 5))
 
     def test_lists_and_single_images(self):
         specs = [TupleSpec((spec_of(PHOTO), spec_of(IMAGES)))]
