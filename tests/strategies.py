@@ -98,7 +98,7 @@ def make_problem(
         alias=np.array([value_of[alias[v]] if v in alias else -1 for v in values], dtype=np.int32),
         device_class=np.array([classes.index(kinds[device]) for device in devices], dtype=np.int32),
         seconds=seconds,
-        deviation=np.where(np.isfinite(seconds), seconds * deviation, 0.0),
+        deviation=np.where(np.isfinite(seconds), seconds, 0.0) * deviation,
         allowed=np.array(
             [
                 [

@@ -3,14 +3,18 @@
 A *cell* is one stay of a value in a memory, from its arrival to its Free. A *latch* tells one lane that one step of
 another lane has been done; a lane that learns of a step this way has learnt of all that came before it, so it needs no
 further waits for those.
+
+A plan over several processes is compiled once in each: a Copy between two of them becomes a step that posts the value in
+the one, and a step that takes it in the other.
 """
 
 from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 
@@ -41,6 +45,7 @@ class Step:
         generator: makes the random generator from the run's seed; None for ops that draw nothing.
         task: None for copies.
         copy: None for tasks.
+        half: ``post`` and ``take`` are the two ends of a copy between processes.
     """
 
     position: int
@@ -59,6 +64,7 @@ class Step:
     generator: Callable[[int], torch.Generator] | None = None
     task: Task | None = None
     copy: Copy | None = None
+    half: Literal["", "post", "take"] = ""
 
 
 @dataclass(slots=True)
@@ -103,18 +109,34 @@ class Steps:
     outputs: Mapping[str, int]
 
 
-def compile_plan(plan: Plan, graph: FrozenGraph, platform: Platform, backends: Mapping[str, Backend]) -> Steps:
-    """Compile a plan; ``backends`` by device name.
+def compile_plan(
+    plan: Plan, graph: FrozenGraph, platform: Platform, backends: Mapping[str, Backend], memories: Collection[str]
+) -> Steps:
+    """Compile the part of a plan that happens in some memories.
+
+    Args:
+        plan: of the whole job.
+        graph: what the plan is about; constants' data is not looked at.
+        platform: likewise.
+        backends: by device name, for the devices attached to ``memories``.
+        memories: names of those that this process owns.
 
     Raises:
         PlanError: the plan reads what is not there, or names what the graph or platform lacks.
     """
-    return _Compiler(plan, graph, platform, backends).compile()
+    return _Compiler(plan, graph, platform, backends, memories).compile()
 
 
 class _Compiler:
-    def __init__(self, plan: Plan, graph: FrozenGraph, platform: Platform, backends: Mapping[str, Backend]) -> None:
-        self._plan, self._platform, self._backends = plan, platform, backends
+    def __init__(
+        self,
+        plan: Plan,
+        graph: FrozenGraph,
+        platform: Platform,
+        backends: Mapping[str, Backend],
+        memories: Collection[str],
+    ) -> None:
+        self._plan, self._platform, self._backends, self._memories = plan, platform, backends, memories
         self._tasks = {task.name: task for task in graph.tasks}
         self._value_names = tuple(value.name for value in graph.values)
         self._values = {value.name: value for value in graph.values}
@@ -128,15 +150,20 @@ class _Compiler:
         sources = {
             (value, memory): self._arrive(value, memory, "")
             for value, memory in (*self._plan.inputs, *self._plan.constants)
+            if memory in self._memories
         }
-        setup = tuple(self._copy(-1, copy) for copy in self._plan.setup)
+        setup = tuple(
+            self._copy(position - len(self._plan.setup), copy)
+            for position, copy in enumerate(self._plan.setup)
+            if copy.source in self._memories or copy.target in self._memories
+        )
         for position, instruction in enumerate(self._plan.body):
             match instruction:
-                case Compute():
+                case Compute() if instruction.memory in self._memories:
                     self._steps[position] = self._compute(position, instruction)
-                case Copy():
+                case Copy() if instruction.source in self._memories or instruction.target in self._memories:
                     self._steps[position] = self._copy(position, instruction)
-                case Free(value, memory):
+                case Free(value, memory) if memory in self._memories:
                     self._cell_freed_at[position] = self._cell(value, memory, position)
         self._give_up_cells()
         n_latches = self._link()
@@ -149,7 +176,11 @@ class _Compiler:
             setup=setup,
             n_latches=n_latches,
             sources=sources,
-            outputs={value: self._cell(value, memory, -1) for value, memory in self._plan.outputs},
+            outputs={
+                value: self._cell(value, memory, len(self._plan.body))
+                for value, memory in self._plan.outputs
+                if memory in self._memories
+            },
         )
 
     def _arrive(self, value: str, memory: str, lane: str) -> int:
@@ -212,22 +243,29 @@ class _Compiler:
         return lambda seed: backend.generator((seed * 0x9E3779B97F4A7C15 + salt) % 2**63)
 
     def _copy(self, position: int, copy: Copy) -> Step:
-        source = self._cell(copy.value, copy.source, position)
         value = self._values[copy.value]
         n_bytes = value.n_bytes or 0
         links = [self._links[name] for name in copy.links]
+        reads: tuple[int, ...] = ()
+        writes: tuple[tuple[int, int | None], ...] = ()
+        if copy.source in self._memories:
+            reads = (self._cell(copy.value, copy.source, position),)
+        if copy.target in self._memories:
+            writes = ((self._arrive(copy.value, copy.target, lane_of(copy)), None),)
+        half: Literal["", "post", "take"] = "" if reads and writes else "post" if reads else "take"
         return Step(
             position=position,
             lane=lane_of(copy),
             work=Work(copy.value, "copy", nominal_copy_seconds(links, n_bytes), value.spec),
-            call=self._mover(copy),
-            args=(source,),
+            call=self._mover(copy) if not half else _as_it_is,
+            args=reads,
             kwargs={},
-            reads=(source,),
-            awaits=self._from_other_lanes((source,), lane_of(copy)),
-            writes=((self._arrive(copy.value, copy.target, lane_of(copy)), None),),
+            reads=reads,
+            awaits=self._from_other_lanes(reads, lane_of(copy)),
+            writes=writes,
             n_bytes=n_bytes,
             copy=copy,
+            half=half,
         )
 
     def _mover(self, copy: Copy) -> Kernel:
@@ -269,10 +307,12 @@ class _Compiler:
             lane = lane_ids[step.lane]
             knows = lane_knows[lane].copy()
             for needed in sorted(before[position], reverse=True):
-                if needed not in self._steps:
+                if needed in self._cell_freed_at:
                     self._cells[self._cell_freed_at[needed]].freed_signals.append(n_latches)
                     step.waits += (n_latches,)
                     n_latches += 1
+                    continue
+                if needed not in self._steps:  # another process's; what it brings here is taken by a step of its own
                     continue
                 other, nth = place[needed]
                 if other == lane or knows[other] > nth:
@@ -286,6 +326,10 @@ class _Compiler:
             knows[lane] = reached[lane]
             lane_knows[lane] = known_after[position] = knows
         return n_latches
+
+
+def _as_it_is(value: object) -> object:
+    return value
 
 
 def copying_device(platform: Platform, source: str, target: str) -> Device:
