@@ -1,26 +1,29 @@
-"""The local executor: every lane of a plan is a thread of this process, the caller's thread being one of them."""
+"""One process's part of a plan: every lane is a thread, the caller's thread being one of them."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from queue import Empty, SimpleQueue
-from time import perf_counter
-from typing import Literal
+from time import perf_counter, time
+from types import MappingProxyType
 
 from hetsched.errors import ExecutionError
 from hetsched.execute.ambient import Ambient
 from hetsched.execute.backends import BACKENDS
 from hetsched.execute.backends.backend import Backend, Lane, SpanTimes
-from hetsched.execute.executor import Loaded, Outcome, RunSettings
+from hetsched.execute.backends.cpu import HostLane
+from hetsched.execute.backends.emulated import emulated_copy_lane
+from hetsched.execute.executor import Outcome, RunSettings
 from hetsched.execute.ledger import Ledger
+from hetsched.execute.mail import Mail
 from hetsched.execute.steps import Step, Steps, compile_plan, copying_device
 from hetsched.execute.worker import Run, Stopped, run_lane
 from hetsched.graph.frozen import FrozenGraph
 from hetsched.plan.plan import Copy, Plan
 from hetsched.platform.platform import Device, Platform
-from hetsched.trace.trace import Span, Trace
+from hetsched.trace.trace import Phase, Span, Trace
 
 log = logging.getLogger(__name__)
 
@@ -28,51 +31,59 @@ _SHORTEST_WAIT_SECONDS = 5e-6
 """Gaps on a lane below this are the price of asking, not of waiting."""
 
 
-class LocalExecutor:
-    """Runs plans in this process."""
+class ProcessPart:
+    """The part of a plan that happens in this process: its lanes, and the threads that drive them.
 
-    def load(self, plan: Plan, graph: FrozenGraph, platform: Platform, settings: RunSettings) -> Loaded:
-        """Compile the plan, make its lanes, move constants to their places."""
-        return _LoadedLocally(plan, graph, platform, settings)
+    Threads start with the first run and are parked in between; the caller's thread drives the busiest lane itself.
+    """
 
-
-class _LoadedLocally:
-    """One plan, its lanes and the threads that drive them, which start with the first run and are parked in between."""
-
-    def __init__(self, plan: Plan, graph: FrozenGraph, platform: Platform, settings: RunSettings) -> None:
-        self._plan, self._graph, self._platform, self._settings = plan, graph, platform, settings
-        self._ambient = Ambient.capture()
-        self._backends = {device.name: _backend_of(device, platform, settings) for device in platform.devices}
-        self._steps = compile_plan(plan, graph, platform, self._backends)
+    def __init__(
+        self,
+        plan: Plan,
+        graph: FrozenGraph,
+        platform: Platform,
+        settings: RunSettings,
+        ambient: Ambient,
+        memories: Collection[str],
+    ) -> None:
+        self._plan, self._platform, self._settings, self._ambient = plan, platform, settings, ambient
+        self._backends = {
+            device.name: _backend_of(device, platform, settings)
+            for device in platform.devices
+            if device.memory in memories
+        }
+        self._steps = compile_plan(plan, graph, platform, self._backends, memories)
         self._lanes = self._make_lanes()
         self._callers_lane = _busiest_lane(self._steps)
         self._threads: dict[str, _LaneThread] = {}
         self._ledgers = _ledgers_of(platform)
         self._n_runs = 0
-        self._closed = False
         self._setup_spans: list[Span] = []
-        self._setup_values = self._set_up()
+        self._setup_values: dict[int, object] = {}
 
     def _make_lanes(self) -> dict[str, Lane]:
         lanes: dict[str, Lane] = {}
         for name, steps in self._steps.lanes.items():
             copy = steps[0].copy
-            lanes[name] = self._copy_lane(copy) if copy is not None else self._backends[name].compute_lane()
+            lanes[name] = self._backends[name].compute_lane() if copy is None else self._copy_lane(copy, steps[0].half)
         return lanes
 
-    def _copy_lane(self, copy: Copy) -> Lane:
+    def _copy_lane(self, copy: Copy, half: str) -> Lane:
         memories = {memory.name: memory for memory in self._platform.memories}
         links = [link for link in self._platform.links if link.name in copy.links]
+        if half:
+            emulated = self._platform.emulated
+            return emulated_copy_lane(self._platform, links, self._settings.time_scale) if emulated else HostLane(1)
         backend = self._backends[copying_device(self._platform, copy.source, copy.target).name]
         return backend.copy_lane(memories[copy.source], memories[copy.target], links)
 
-    def _set_up(self) -> dict[int, object]:
-        """Do what is done once: constants to their places; gives what each cell then holds."""
-        run = self._new_run(seed=0)
-        constants = {value.name: value.data for value in self._graph.constants}
+    def set_up(self, constants: Mapping[str, object], mail: Mail) -> None:
+        """Do what is done once: constants, given by value name, to their places."""
+        run = self._new_run(mail, seed=0)
         for value, memory in self._plan.constants:
-            run.store(self._steps.sources[value, memory], constants[value], None)
-        lanes = {step.lane: self._copy_lane(step.copy) for step in self._steps.setup if step.copy is not None}
+            if (value, memory) in self._steps.sources:
+                run.store(self._steps.sources[value, memory], constants[value], None)
+        lanes = {s.lane: self._copy_lane(s.copy, s.half) for s in self._steps.setup if s.copy is not None}
         for lane in lanes.values():
             lane.begin(run.started_at, 0, timed=True)
         for step in self._steps.setup:
@@ -82,22 +93,22 @@ class _LoadedLocally:
             steps = [step for step in self._steps.setup if step.lane == name]
             self._setup_spans += _spans(steps, lane.end(), "setup")
         kept = {cell for step in self._steps.setup for cell, _ in step.writes}
-        kept |= {self._steps.sources[place] for place in self._plan.constants}
-        return {cell: run.values[cell] for cell in kept}
+        kept |= {self._steps.sources[place] for place in self._plan.constants if place in self._steps.sources}
+        self._setup_values = {cell: run.values[cell] for cell in kept}
 
-    def _new_run(self, seed: int) -> Run:
-        return Run(self._steps, self._ledgers, seed, self._settings.debug)
+    def _new_run(self, mail: Mail, seed: int) -> Run:
+        return Run(self._steps, self._ledgers, mail, seed, self._settings.debug)
 
-    def run(self, inputs: Mapping[str, object], *, seed: int, traced: bool) -> Outcome:
-        if self._closed:
-            raise ExecutionError("this program is closed; compile it again")
-        run = self._new_run(seed)
+    def run(self, inputs: Mapping[str, object], mail: Mail, *, seed: int, traced: bool) -> Outcome:
+        """Run the body once; see `Loaded.run`."""
+        run = self._new_run(mail, seed)
         for cell, value in self._setup_values.items():
             run.values[cell] = value
         self._n_runs += 1
         try:
             for value, memory in self._plan.inputs:
-                run.store(self._steps.sources[value, memory], inputs[value], None)
+                if (value, memory) in self._steps.sources:
+                    run.store(self._steps.sources[value, memory], inputs[value], None)
             self._drive(run, traced)
             return self._outcome(run, traced)
         finally:
@@ -113,7 +124,7 @@ class _LoadedLocally:
         try:
             for name in sorted(pending - self._threads.keys()):
                 self._threads[name] = _LaneThread(name)
-            run.started_at = perf_counter()
+            run.started_at, run.began_at = perf_counter(), time()
             for lane in self._lanes.values():
                 lane.begin(run.started_at, self._n_runs, traced)
             for name, thread in self._threads.items():
@@ -159,7 +170,12 @@ class _LoadedLocally:
                 lane.settle(run.readies[cell])
             values[name] = run.values[cell]
         wall_seconds = perf_counter() - run.started_at
-        spans = [span for name, lane in self._lanes.items() for span in _spans(self._steps.lanes[name], lane.end())]
+        sent = {position: at - run.began_at for position, at in run.sent_at.items()}
+        spans = [
+            span
+            for name, lane in self._lanes.items()
+            for span in _spans(self._steps.lanes[name], lane.end(), "body", sent)
+        ]
         emulated = self._platform.emulated
         trace = Trace(
             spans=tuple(sorted((*self._setup_spans, *spans), key=_span_order)) if traced else (),
@@ -180,9 +196,6 @@ class _LoadedLocally:
 
     def close(self) -> None:
         """Stop the threads and give back what the backends hold; closing twice is fine."""
-        if self._closed:
-            return
-        self._closed = True
         for thread in self._threads.values():
             thread.end(join=True)
         self._threads = {}
@@ -256,11 +269,18 @@ def _busiest_lane(steps: Steps) -> str:
     return max(compute, key=lambda name: (compute[name], name), default="")
 
 
-def _spans(steps: Sequence[Step], times: Sequence[SpanTimes], phase: Literal["setup", "body"] = "body") -> list[Span]:
-    """Spans of a lane's executed steps, and of its waits: gaps before steps that needed another lane."""
+def _spans(
+    steps: Sequence[Step], times: Sequence[SpanTimes], phase: Phase, sent: Mapping[int, float] = MappingProxyType({})
+) -> list[Span]:
+    """Spans of a lane's executed steps, and of its waits: gaps before steps that needed another lane.
+
+    A copy between processes begins when it was ``sent``, and is told of where it ends.
+    """
     spans: list[Span] = []
     free_at = 0.0
-    for step, (start, end, overrun) in zip(steps, times, strict=False):
+    executed = [step for step in steps if step.half != "post"]
+    for step, (start, end, overrun) in zip(executed, times, strict=False):
+        start = sent.get(step.position, start)
         if step.waits and start - free_at > _SHORTEST_WAIT_SECONDS:
             spans.append(Span("wait", step.work.name, step.lane, free_at, start))
         if step.task is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from queue import SimpleQueue
-from time import perf_counter
+from time import perf_counter, time
 
 import torch
 
 from hetsched.errors import TaskFailedError
 from hetsched.execute.backends.backend import Lane, Ready
 from hetsched.execute.ledger import Ledger
+from hetsched.execute.mail import Letter, Mail
 from hetsched.execute.steps import Step, Steps
 from hetsched.graph.values import describe
 
@@ -22,17 +23,20 @@ class Stopped(Exception):  # noqa: N818  (a signal between lanes, not an error a
 class Run:
     """What the lanes of one run share: values by cell, latches, and whether to stop."""
 
-    def __init__(self, steps: Steps, ledgers: Mapping[str, Ledger], seed: int, debug: bool) -> None:
+    def __init__(self, steps: Steps, ledgers: Mapping[str, Ledger], mail: Mail, seed: int, debug: bool) -> None:
         self.cells = steps.cells
         self.values: list[object] = [None] * len(steps.cells)
         self.readies: list[Ready] = [None] * len(steps.cells)
         self.latches: list[SimpleQueue[None]] = [SimpleQueue() for _ in range(steps.n_latches)]
+        self.sent_at: dict[int, float] = {}
+        self.mail = mail
         self.ledgers = ledgers
         self.held: set[int] = set()
         self.seed = seed
         self.debug = debug
         self.stopped = False
         self.started_at = perf_counter()
+        self.began_at = time()
         self._countdown = [[None] * (cell.n_users - 1) for cell in steps.cells]  # popping is atomic, counting is not
         self._unannounced = [[None] * cell.n_before for cell in steps.cells]
 
@@ -41,6 +45,7 @@ class Run:
         self.stopped = True
         for latch in self.latches:
             latch.put(None)
+        self.mail.stop()
 
     def store(self, cell: int, value: object, ready: Ready) -> None:
         """A value has arrived in its cell."""
@@ -84,14 +89,13 @@ def run_lane(lane: Lane, steps: Sequence[Step], run: Run) -> None:
         TaskFailedError: an op raised.
         OutOfMemoryError: a memory overflowed.
     """
-    latches, readies = run.latches, run.readies
+    latches = run.latches
     for step in steps:
         for latch in step.waits:
             latches[latch].get()
         if run.stopped:
             raise Stopped
-        arrived = [readies[cell] for cell in step.awaits if readies[cell] is not None]
-        result, ready = _call(lane, step, run, arrived)
+        result, ready = _EXECUTE[step.half](lane, step, run)
         for cell, slot in step.writes:
             run.store(cell, result if slot is None else _slot(result, slot, step, run), ready)
         for cell in step.releases:
@@ -100,8 +104,9 @@ def run_lane(lane: Lane, steps: Sequence[Step], run: Run) -> None:
             latches[latch].put(None)
 
 
-def _call(lane: Lane, step: Step, run: Run, arrived: Sequence[Ready]) -> tuple[object, Ready]:
-    values = run.values
+def _call(lane: Lane, step: Step, run: Run) -> tuple[object, Ready]:
+    values, readies = run.values, run.readies
+    arrived = [readies[cell] for cell in step.awaits if readies[cell] is not None]
     args = [values[cell] for cell in step.args]
     kwargs = {name: values[cell] for name, cell in step.kwargs.items()}
     if step.generator is not None:
@@ -114,6 +119,30 @@ def _call(lane: Lane, step: Step, run: Run, arrived: Sequence[Ready]) -> tuple[o
     except Exception as error:
         raise _failure(step, run, error) from error
     return result
+
+
+def _post(lane: Lane, step: Step, run: Run) -> tuple[object, Ready]:
+    """The sender's half of a copy between processes."""
+    (cell,) = step.reads
+    ready = run.readies[cell]
+    lane.settle(ready)
+    assert step.copy is not None, "only copies have halves"
+    letter = Letter(run.values[cell], ready if isinstance(ready, float) else None, time())
+    run.mail.post(step.position, step.copy, letter)
+    return None, None
+
+
+def _take(lane: Lane, step: Step, run: Run) -> tuple[object, Ready]:
+    """The receiver's half."""
+    letter = run.mail.take(step.position)
+    if letter is None:
+        raise Stopped
+    if letter.ready is None:
+        run.sent_at[step.position] = letter.sent_at
+    return lane.execute(step.call, [letter.value], {}, step.work, [] if letter.ready is None else [letter.ready])
+
+
+_EXECUTE = {"": _call, "post": _post, "take": _take}
 
 
 def _slot(result: object, slot: int, step: Step, run: Run) -> object:

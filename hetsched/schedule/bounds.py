@@ -65,9 +65,10 @@ def work_bound(problem: Problem) -> float:
     columns, n_devices = np.unique(problem.device_seconds, axis=1, return_counts=True)
     finite = np.isfinite(columns)
     seconds = np.where(finite, columns, 0.0)
-    prices = np.ones(len(n_devices))
-    best = 0.0
     tasks = np.arange(problem.n_tasks)
+    only_here = finite & (finite.sum(axis=1) == 1)[:, None]
+    best = float((np.where(only_here, seconds, 0.0).sum(axis=0) / n_devices).max())
+    prices = np.ones(len(n_devices))
     for round_ in range(N_PRICE_ROUNDS):
         prices /= (prices * n_devices).sum()
         costs = np.where(finite, seconds * prices, np.inf)

@@ -41,10 +41,10 @@ def upward_ranks(problem: Problem) -> list[float]:
 
 
 def mean_transfer_seconds(problem: Problem) -> np.ndarray:
-    """Mean time to move each value between two devices, nothing where they share a memory, shape (n_values,)."""
+    """Mean time to move each value between two different devices, none where they share a memory, shape (n_values,)."""
     latency, per_byte = way_costs(problem)
     memories = problem.device_memory
-    joined = np.isfinite(latency[np.ix_(memories, memories)])
+    joined = np.isfinite(latency[np.ix_(memories, memories)]) & ~np.eye(len(memories), dtype=bool)
     n_pairs = max(int(joined.sum()), 1)
     mean = [
         float(np.where(joined, cost[np.ix_(memories, memories)], 0.0).sum()) / n_pairs for cost in (latency, per_byte)

@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Placement, Schedule, Transfer
@@ -181,7 +182,7 @@ class _Check:
         stays = sorted(self.stays[place], key=lambda stay: (stay.begins, stay.available))
         if times and self.problem.persistent[place[0]]:
             yield Violation("eviction", f"{self.where(*place)} stays for ever")
-        for stay, following in zip(stays, [*stays[1:], None], strict=True):
+        for stay, following in zip_longest(stays, stays[1:]):
             until = math.inf if following is None else following.begins + self.epsilon
             if times and stay.available - self.epsilon <= times[0] <= until:
                 stay.evicted = times.pop(0)

@@ -99,11 +99,7 @@ class EmulatedBackend:
         return EmulatedLane(true, self._scale, skips=self._skips)
 
     def copy_lane(self, source: Memory, target: Memory, links: Sequence[Link]) -> Lane:
-        def true(work: Work, draw: str) -> float | None:
-            nominal = work.nominal_seconds or 0.0
-            return true_link_seconds(self._platform, links, nominal_seconds=nominal, key=draw)
-
-        return EmulatedLane(true, self._scale, skips=False)
+        return emulated_copy_lane(self._platform, links, self._scale)
 
     def put(self, value: object) -> object:
         return map_tensors(value, compact)
@@ -113,6 +109,15 @@ class EmulatedBackend:
 
     def close(self) -> None:
         """Emulated memory belongs to Python; nothing to give back."""
+
+
+def emulated_copy_lane(platform: Platform, links: Sequence[Link], time_scale: float) -> Lane:
+    """A lane that copies over links of an emulated platform."""
+
+    def true(work: Work, draw: str) -> float | None:
+        return true_link_seconds(platform, links, nominal_seconds=work.nominal_seconds or 0.0, key=draw)
+
+    return EmulatedLane(true, time_scale, skips=False)
 
 
 def empty(spec: Spec | None) -> object:

@@ -23,7 +23,7 @@ def _compile(graph: nx.DiGraph) -> tuple[hetsched.Program, Steps]:
     program = hetsched.compile(graph, platform=npu_backend.PLATFORM, scheduler="round_robin")
     platform = program.platform
     backends = {device.name: BACKENDS[device.kind](device, platform, 1.0) for device in platform.devices}
-    return program, compile_plan(program.plan, program._decision.graph, platform, backends)
+    return program, compile_plan(program.plan, program._decision.graph, platform, backends, {"ram", "npu-ram"})
 
 
 def _random_graph(n_tasks: int) -> nx.DiGraph:

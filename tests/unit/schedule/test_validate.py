@@ -101,7 +101,11 @@ def test_times_that_are_no_times_are_caught(end: float) -> None:
 
 
 def test_swapping_the_device_leaves_operands_behind() -> None:
-    assert rules(placements=(replace(a, device=CPU, end=5.0), c, b, d)) == {"precedence", "transfer-source"}
+    assert rules(placements=(replace(a, device=CPU, end=5.0), c, b, d)) == {
+        "precedence",  # of c
+        "transfer-source",
+        "crossing",  # it is made where it is copied to
+    }
 
 
 def test_links_overlap_only_with_contention() -> None:

@@ -1,0 +1,40 @@
+"""The local executor: the whole plan in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hetsched.errors import ExecutionError
+from hetsched.execute.ambient import Ambient
+from hetsched.execute.executor import Loaded, Outcome, RunSettings
+from hetsched.execute.mail import NoMail
+from hetsched.execute.process import ProcessPart
+from hetsched.graph.frozen import FrozenGraph
+from hetsched.plan.plan import Plan
+from hetsched.platform.platform import Platform
+
+
+class LocalExecutor:
+    """Runs plans in this process."""
+
+    def load(self, plan: Plan, graph: FrozenGraph, platform: Platform, settings: RunSettings) -> Loaded:
+        """Compile the plan, make its lanes, move constants to their places."""
+        memories = [memory.name for memory in platform.memories]
+        part = ProcessPart(plan, graph, platform, settings, Ambient.capture(), memories)
+        part.set_up({value.name: value.data for value in graph.constants}, NoMail())
+        return _LoadedLocally(part)
+
+
+class _LoadedLocally:
+    def __init__(self, part: ProcessPart) -> None:
+        self._part: ProcessPart | None = part
+
+    def run(self, inputs: Mapping[str, object], *, seed: int, traced: bool) -> Outcome:
+        if self._part is None:
+            raise ExecutionError("this program is closed; compile it again")
+        return self._part.run(inputs, NoMail(), seed=seed, traced=traced)
+
+    def close(self) -> None:
+        part, self._part = self._part, None
+        if part is not None:
+            part.close()
