@@ -27,6 +27,7 @@ from hetsched.schedule.schedule import Schedule
 from hetsched.plan.plan import Plan
 from hetsched.trace.trace import Span, Trace
 from hetsched.program import Program, Result
+from hetsched.session import Session, session
 from hetsched.api import compile, run, simulate
 
 __version__ = "0.1.0"
@@ -52,6 +53,7 @@ __all__ = [
     "Result",
     "Schedule",
     "ScheduleError",
+    "Session",
     "Span",
     "TaskFailedError",
     "TaskGraph",
@@ -61,6 +63,7 @@ __all__ = [
     "from_function",
     "op",
     "run",
+    "session",
     "simulate",
     "solve",
 ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Iterable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import networkx as nx
 
@@ -15,9 +15,9 @@ from hetsched.cost.model import CostModel
 from hetsched.cost.roofline import Roofline
 from hetsched.cost.table import tabulate
 from hetsched.cost.time_scale import choose_time_scale
-from hetsched.errors import ExecutionError, ScheduleError
-from hetsched.execute import EXECUTORS
-from hetsched.execute.executor import RunSettings
+from hetsched.errors import ScheduleError
+from hetsched.execute.executor import Executor, RunSettings
+from hetsched.execute.local import LocalExecutor
 from hetsched.graph.freeze import freeze, input_keys
 from hetsched.graph.frozen import FrozenGraph
 from hetsched.graph.given import Inputs, by_key
@@ -30,9 +30,13 @@ from hetsched.schedule import Scheduler, solve
 from hetsched.schedule.assemble import assemble
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Schedule
+from hetsched.session import executor_for
 from hetsched.trace.trace import Trace
 
 log = logging.getLogger(__name__)
+
+HOME = ("driver",)
+"""The host that values stay on which cannot be sent to another process."""
 
 MANY_RUNS = 1000
 """Runs that a compiled program is expected to serve: what moves once weighs nothing against them."""
@@ -59,7 +63,7 @@ def run(
         outputs: keys of the nodes whose values are wanted; the sinks when left out.
         platform: what to run on: a Platform, the path of a platform file, or None for this machine.
         scheduler: a name in `hetsched.schedule.SCHEDULERS`, or a function from Problem to Schedule.
-        executor: ``local``; ``auto`` chooses.
+        executor: ``local`` or ``ray``; ``auto`` is the open session's, or else ``local``.
         objective: ``makespan``.
         cost_model: what predicts times; see `hetsched.CostModel`.
         seed: of the random ops.
@@ -121,7 +125,8 @@ def simulate(
 ) -> Trace:
     """Predict a run without touching a tensor; see `run` for arguments and errors."""
     frozen = _freeze(graph, inputs, outputs)
-    return _decide(frozen, _platform_of(platform), scheduler, objective, cost_model or Roofline(), 1).predicted
+    machine = with_rates(LocalExecutor().prepare(_loaded(platform)))
+    return _decide(frozen, machine, scheduler, objective, cost_model or Roofline(), 1).predicted
 
 
 def _program(
@@ -138,12 +143,28 @@ def _program(
     *,
     expected_runs: int,
 ) -> Program:
-    runner = _executor_of(executor)
     model = cost_model or Roofline()
-    frozen = _freeze(graph, inputs, outputs)
-    decision = _decide(frozen, _platform_of(platform), scheduler, objective, model, expected_runs)
-    settings = RunSettings(debug=debug, time_scale=_time_scale_of(frozen, decision.platform))
-    return Program(decision, runner, settings, model, seed, input_keys(graph))
+    with ExitStack() as opened:
+        runner, is_ours = executor_for(executor)
+        if is_ours:
+            opened.callback(runner.close)
+        frozen = _freeze(_kept_home(graph, inputs, runner), inputs, outputs)
+        machine = with_rates(runner.prepare(_loaded(platform)))
+        decision = _decide(frozen, machine, scheduler, objective, model, expected_runs)
+        settings = RunSettings(debug=debug, time_scale=_time_scale_of(frozen, decision.platform))
+        return Program(decision, runner, settings, model, seed, input_keys(graph), opened.pop_all())
+
+
+def _kept_home(graph: nx.DiGraph, inputs: Inputs | None, executor: Executor) -> nx.DiGraph:
+    """The graph with its values that cannot leave this process marked so; the user's own graph is not changed."""
+    given = dict(by_key(inputs, input_keys(graph)))
+    values = {key: given.get(key, attributes.get("value")) for key, attributes in graph.nodes.items()}
+    stay = {key: HOME for key, value in values.items() if executor.must_stay_home(value)}
+    if not stay:
+        return graph
+    marked = graph.copy()
+    nx.set_node_attributes(marked, stay, "keep_on")
+    return marked
 
 
 def _freeze(graph: nx.DiGraph, inputs: Inputs | None, outputs: Iterable[Hashable] | None) -> FrozenGraph:
@@ -190,19 +211,8 @@ def _schedule(
     return problem, solve(problem, scheduler)
 
 
-def _platform_of(platform: Platform | str | Path | None) -> Platform:
-    if platform is None:
-        platform = Platform.discover()
-    elif not isinstance(platform, Platform):
-        platform = Platform.load(platform)
-    return with_rates(platform)
-
-
-def _executor_of(name: str) -> Any:
-    chosen = "local" if name == "auto" else name
-    if chosen not in EXECUTORS:
-        raise ExecutionError(f"unknown executor {name!r}; there are {', '.join(sorted(EXECUTORS))} and auto")
-    return EXECUTORS[chosen]()
+def _loaded(platform: Platform | str | Path | None) -> Platform | None:
+    return Platform.load(platform) if isinstance(platform, str | Path) else platform
 
 
 def _time_scale_of(graph: FrozenGraph, platform: Platform) -> float:

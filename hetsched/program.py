@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -102,7 +103,9 @@ class Program:
         model: CostModel,
         seed: int,
         input_keys: Sequence[Hashable],
+        owned: ExitStack,
     ) -> None:
+        self._owned = owned
         self._decision = decision
         self._input_keys = input_keys
         self._seed = seed
@@ -204,6 +207,7 @@ class Program:
     def close(self) -> None:
         """Stop the workers and give memory back; closing twice is fine."""
         self._loaded.close()
+        self._owned.close()
 
     def __enter__(self) -> Self:
         return self

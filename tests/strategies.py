@@ -157,6 +157,7 @@ class Shape:
     pins: bool = True
     keep_on: bool = True
     persistent: bool = True
+    resident: bool = True
     required: bool = True
     aliases: bool = True
     capacities: bool = True
@@ -211,15 +212,21 @@ def random_problem(seed: int | None = None, shape: Shape = Shape(), pick: Pick |
     made = [value for value in values if value not in sources]
     required = [(value, "ram") for value in made if shape.required and pick(4) == 0]
     may_hold: dict[str, tuple[str, ...]] = {}
-    if shape.keep_on and n_sources and pick(4) == 0:
-        _keep_on_home(values[0], tasks, writes, machine, allowed, may_hold)
+    if shape.keep_on and n_sources and pick(3) == 0:
+        near = ("ram",) if pick(2) else tuple(memory for memory in memories if memory != "far/ram")
+        _keep_on(near, values[0], tasks, writes, machine, allowed, may_hold)
     capacity: dict[str, float] = {}
     if shape.capacities and pick(2) == 0:
         capacity = _random_capacities(pick, memories, tasks, writes, n_bytes, alias, required)
     return make_problem(
         tasks,
         devices=machine.devices,
-        sources=sources,
+        sources={
+            source: ("ram", memories[pick(len(memories))])
+            if shape.resident and not capacity and source not in may_hold and pick(4) == 0
+            else held
+            for source, held in sources.items()
+        },
         writes=writes,
         n_bytes=n_bytes,
         links=machine.links,
@@ -254,7 +261,8 @@ def _random_machine(pick: Pick, shape: Shape) -> _Machine:
     return machine
 
 
-def _keep_on_home(
+def _keep_on(
+    near: tuple[str, ...],
     value: str,
     tasks: Mapping[str, tuple[Sequence[str], Mapping[str, float]]],
     writes: Mapping[str, Sequence[str]],
@@ -262,8 +270,8 @@ def _keep_on_home(
     allowed: dict[str, list[str]],
     may_hold: dict[str, tuple[str, ...]],
 ) -> None:
-    """Keep a value and what derives from it at home, where the tasks that read it can all run there."""
-    kept, at_home = {value}, [device for device, memory in machine.devices.items() if memory == "ram"]
+    """Keep a value and what derives from it in near memories, where the tasks that read it can all run there."""
+    kept, at_home = {value}, [device for device, memory in machine.devices.items() if memory in near]
     pinned: dict[str, list[str]] = {}
     for task, (reads, seconds) in tasks.items():
         if kept.isdisjoint(reads):
@@ -274,7 +282,7 @@ def _keep_on_home(
         pinned[task] = possible
         kept.update(writes[task])
     allowed.update(pinned)
-    may_hold.update(dict.fromkeys(kept, ("ram",)))
+    may_hold.update(dict.fromkeys(kept, near))
 
 
 def _random_capacities(

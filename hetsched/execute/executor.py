@@ -56,7 +56,16 @@ class Loaded(Protocol):
 
 
 class Executor(Protocol):
-    """Runs plans on one set of processes."""
+    """Runs plans on one set of processes, which it owns until it is closed."""
+
+    def prepare(self, platform: Platform | None) -> Platform:
+        """What to plan for: the user's platform with what this executor adds to it, or what it finds when None."""
+
+    def must_stay_home(self, value: object) -> bool:
+        """Whether a value cannot leave the process of the caller."""
 
     def load(self, plan: Plan, graph: FrozenGraph, platform: Platform, settings: RunSettings) -> Loaded:
         """Prepare a plan: compile it to steps, start workers, do its setup."""
+
+    def close(self) -> None:
+        """End the processes; closing twice is fine."""

@@ -17,12 +17,23 @@ from hetsched.platform.platform import Platform
 class LocalExecutor:
     """Runs plans in this process."""
 
+    def prepare(self, platform: Platform | None) -> Platform:
+        """The user's platform, or this host."""
+        return Platform.discover() if platform is None else platform
+
+    def must_stay_home(self, value: object) -> bool:
+        """There is no other process to go to."""
+        return False
+
     def load(self, plan: Plan, graph: FrozenGraph, platform: Platform, settings: RunSettings) -> Loaded:
         """Compile the plan, make its lanes, move constants to their places."""
         memories = [memory.name for memory in platform.memories]
         part = ProcessPart(plan, graph, platform, settings, Ambient.capture(), memories)
         part.set_up({value.name: value.data for value in graph.constants}, NoMail())
         return _LoadedLocally(part)
+
+    def close(self) -> None:
+        """Nothing outlives the programs."""
 
 
 class _LoadedLocally:

@@ -58,6 +58,7 @@ class ProcessPart:
         self._threads: dict[str, _LaneThread] = {}
         self._ledgers = _ledgers_of(platform)
         self._n_runs = 0
+        self._current: Run | None = None
         self._setup_spans: list[Span] = []
         self._setup_values: dict[int, object] = {}
 
@@ -97,7 +98,14 @@ class ProcessPart:
         self._setup_values = {cell: run.values[cell] for cell in kept}
 
     def _new_run(self, mail: Mail, seed: int) -> Run:
-        return Run(self._steps, self._ledgers, mail, seed, self._settings.debug)
+        self._current = Run(self._steps, self._ledgers, mail, seed, self._settings.debug)
+        return self._current
+
+    def stop(self) -> None:
+        """Make the present run, if there is one, stop at its lanes' next task boundaries; any thread may ask for it."""
+        run = self._current
+        if run is not None:
+            run.stop()
 
     def run(self, inputs: Mapping[str, object], mail: Mail, *, seed: int, traced: bool) -> Outcome:
         """Run the body once; see `Loaded.run`."""
@@ -189,6 +197,7 @@ class ProcessPart:
 
     def _forget(self, run: Run) -> None:
         """Stop counting what this run still holds; constants stay."""
+        self._current = None
         for cell, value in enumerate(run.values):
             ledger = self._ledgers.get(self._steps.cells[cell].memory)
             if ledger is not None and cell in run.held and cell not in self._setup_values:

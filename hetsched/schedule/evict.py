@@ -24,7 +24,11 @@ def evict_one(timeline: Timeline, memory: int, last: set[int], gone: set[tuple[i
     """
     holds = timeline.holds
     pieces = dict.fromkeys(piece for (_, where), piece in sorted(holds.storage.items(), key=_by_key) if where == memory)
-    movable = [p for p in pieces if not any(holds.stays(v, memory) or (v, memory) in gone for v in p.values)]
+    movable = [
+        piece
+        for piece in pieces
+        if piece.n_bytes and not any(holds.stays(v, memory) or (v, memory) in gone for v in piece.values)
+    ]
     movable.sort(
         key=lambda p: (not last.isdisjoint(p.values), _must_be_copied(timeline, p), -_next_reader(timeline, p))
     )

@@ -155,7 +155,7 @@ class _Reader:
         return source, target, self._number(edge[2], f"edges[{index}]: bytes")
 
     def _topological_order(self) -> list[str]:
-        """Tasks after all they read from, in the file's order where that leaves a choice."""
+        """Tasks after all they read from, those that could come first in the file's order."""
         after: dict[str, list[str]] = {task: [] for task in self._tasks}
         n_before = dict.fromkeys(self._tasks, 0)
         for source, target, _ in self._edges:

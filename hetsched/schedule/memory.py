@@ -92,10 +92,8 @@ class Holds:
         """
         for memory, level in self.levels.items():
             if level.since(0.0) > 0:
-                where, taken = (
-                    self._problem.memory_names[memory],
-                    sum(p.n_bytes for p in set(self.storage.values()) if p.memory == memory),
-                )
+                where = self._problem.memory_names[memory]
+                taken = sum(piece.n_bytes for piece in set(self.storage.values()) if piece.memory == memory)
                 raise ScheduleError(
                     f"memory {where!r} has {self._problem.capacity[memory]:.0f} bytes, and what is there from the "
                     f"start takes {taken:.0f}; raise its capacity to more than that, or give the graph less"
@@ -200,7 +198,7 @@ def tight_memories(problem: Problem) -> list[int]:
     """Memories that could overflow if everything that may be in them were there at once."""
     own = room_of_values(problem)
     shared = own[problem.alias] * (problem.alias >= 0)
-    values = problem.may_hold.T.astype(float) @ (own + shared) if problem.n_values else problem.capacity * 0
+    values = problem.may_hold.T.astype(float) @ (own + shared)
     tight = []
     for memory in range(problem.n_memories):
         there = problem.allowed[:, problem.device_memory == memory].any(axis=1)

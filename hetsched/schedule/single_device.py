@@ -26,7 +26,7 @@ def everything_on(problem: Problem, device: int) -> Schedule:
         if chosen != device:
             elsewhere.append(problem.task_names[task])
     name = problem.device_names[device]
-    notes = [f"{task} cannot run on {name}" for task in elsewhere]
+    notes = [f"{task} is not on {name}: it cannot run there, or finds no room" for task in elsewhere]
     return timeline.finish("single_device", notes)
 
 

@@ -43,6 +43,10 @@ class Span:
         """How long it took."""
         return self.end_seconds - self.start_seconds
 
+    def shifted(self, seconds: float) -> Span:
+        """The same span on a clock that started earlier by so many seconds."""
+        return replace(self, start_seconds=self.start_seconds + seconds, end_seconds=self.end_seconds + seconds)
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:

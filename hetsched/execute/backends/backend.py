@@ -92,20 +92,27 @@ BackendFactory = Callable[[Device, Platform, float], Backend]
 """``factory(device, platform, time_scale)``."""
 
 
-def map_tensors(value: object, function: Callable[[torch.Tensor], torch.Tensor]) -> object:
-    """Apply a function to every tensor inside tuples, lists and dicts; arrays are copied, other objects are shared."""
-    if isinstance(value, torch.Tensor):
+def map_leaves(value: object, kind: type | tuple[type, ...], function: Callable[[Any], object]) -> object:
+    """Apply a function to everything of a kind inside tuples, lists and dicts; all else is shared."""
+    if isinstance(value, kind):
         return function(value)
-    if isinstance(value, np.ndarray):
-        return value.copy()
     if isinstance(value, tuple):
-        items = (map_tensors(item, function) for item in value)
+        items = (map_leaves(item, kind, function) for item in value)
         return value._make(items) if hasattr(value, "_make") else tuple(items)
     if type(value) is list:
-        return [map_tensors(item, function) for item in value]
+        return [map_leaves(item, kind, function) for item in value]
     if type(value) is dict:
-        return {key: map_tensors(item, function) for key, item in value.items()}
+        return {key: map_leaves(item, kind, function) for key, item in value.items()}
     return value
+
+
+def map_tensors(value: object, function: Callable[[torch.Tensor], torch.Tensor]) -> object:
+    """Apply a function to every tensor inside a value; arrays are copied, other objects are shared."""
+    return map_leaves(
+        value,
+        (torch.Tensor, np.ndarray),
+        lambda leaf: function(leaf) if isinstance(leaf, torch.Tensor) else leaf.copy(),
+    )
 
 
 def compact(tensor: torch.Tensor) -> torch.Tensor:

@@ -45,6 +45,7 @@ PLATFORM = Platform(
     ),
 )
 ANY, CPU_ONLY = Op("any_op", {"any": abs}), Op("cpu_op", {"cpu": abs})
+NO_OPTIONS = NodeOptions()
 X, W, H, Y = range(4)
 
 
@@ -55,7 +56,7 @@ def tensor(*shape: int) -> TensorSpec:
 def graph_(
     *,
     op: Op = ANY,
-    options: NodeOptions = NodeOptions(),
+    options: NodeOptions = NO_OPTIONS,
     keep_on: tuple[str, ...] = (),
     requested: tuple[int, ...] = (Y,),
 ) -> FrozenGraph:

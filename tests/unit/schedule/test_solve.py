@@ -99,7 +99,7 @@ def test_a_task_that_cannot_run_on_the_single_device_is_noted() -> None:
     problem = make_problem({"a": ((), {"cpu": 9.0, "cuda": 1.0}), "b": (("a",), {"cpu": 1.0})}, **GPU)
     schedule = solve(problem, "single_device")
     assert (schedule.device_of("a"), schedule.device_of("b")) == ("cuda:0", "cpu:0")
-    assert schedule.notes == ("b cannot run on cuda:0",)
+    assert schedule.notes == ("b is not on cuda:0: it cannot run there, or finds no room",)
 
 
 def test_round_robin_takes_turns_among_the_allowed() -> None:

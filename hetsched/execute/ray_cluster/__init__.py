@@ -1,0 +1,1 @@
+"""The Ray executor; imported only when it is asked for."""

@@ -1,0 +1,181 @@
+"""The actor that runs one Process of the platform: its lanes are those of the local executor, unchanged."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping
+from queue import SimpleQueue
+from time import time
+from typing import Any
+
+import ray
+from ray import cloudpickle
+
+from hetsched.errors import ExecutionError
+from hetsched.execute.mail import Letter
+from hetsched.execute.process import ProcessPart
+from hetsched.execute.ray_cluster.mailbox import Box, Boxes, Epoch
+from hetsched.execute.ray_cluster.parcels import pack, sendable_error, unpack
+from hetsched.execute.worker import Stopped
+from hetsched.plan.plan import Copy
+from hetsched.trace.trace import Trace
+
+DRIVER = "driver"
+"""Name of the process that the user's own code runs in."""
+
+_WINDOW = 16
+"""Letters that may be on their way from a process before it waits for the oldest to arrive."""
+
+_SETUP_RUN = 0
+
+
+class Report:
+    """What an actor tells the driver of a run: letters for the driver, and in the end a trace or an error."""
+
+    __slots__ = ("began_at", "error", "letters", "trace")
+
+    def __init__(
+        self,
+        letters: list[tuple[int, Letter]],
+        trace: Trace | None = None,
+        began_at: float = 0.0,
+        error: BaseException | None = None,
+    ) -> None:
+        self.letters, self.trace, self.began_at, self.error = letters, trace, began_at, error
+
+
+class ActorMail:
+    """An actor's mail in one epoch: to other actors by their ``deliver``, to the driver by what the run yields."""
+
+    def __init__(
+        self, epoch: Epoch, box: Box, owners: Mapping[str, str], peers: Mapping[str, Any], outbox: SimpleQueue[Any]
+    ) -> None:
+        self._epoch, self._box, self._owners, self._peers, self._outbox = epoch, box, owners, peers, outbox
+        self._window: deque[Any] = deque()
+        self._lock = threading.Lock()
+
+    def post(self, position: int, copy: Copy, letter: Letter) -> None:
+        process = self._owners[copy.target]
+        packed = Letter(pack(letter.value), letter.ready, letter.sent_at)
+        if process == DRIVER:
+            self._outbox.put((position, packed))
+            return
+        send(self._peers[process], self._epoch, position, packed, copy, self._window, self._lock)
+
+    def take(self, position: int) -> Letter | None:
+        letter = self._box.take(position)
+        return None if letter is None else Letter(unpack(letter.value), letter.ready, letter.sent_at)
+
+    def stop(self) -> None:
+        self._box.stop()
+
+
+def send(
+    peer: Any, epoch: Epoch, position: int, letter: Letter, copy: Copy, window: deque[Any], lock: threading.Lock
+) -> None:
+    """Deliver a letter, keeping a window of those on their way.
+
+    Raises:
+        ExecutionError: the value cannot be pickled.
+    """
+    try:
+        ref = peer.deliver.remote(epoch, position, letter)
+    except Exception as error:
+        raise ExecutionError(
+            f"value {copy.value!r} cannot be sent from {copy.source} to {copy.target}: {error}; "
+            "keep it where it is with keep_on=, or let its op give something that can be pickled"
+        ) from error
+    with lock:
+        window.append(ref)
+        oldest = window.popleft() if len(window) > _WINDOW else None
+    if oldest is not None:
+        ray.wait([oldest])
+
+
+class ProcessActor:
+    """One process; holds the parts of all programs of its session that touch its memories."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._parts: dict[int, ProcessPart] = {}
+        self._routes: dict[int, tuple[Mapping[str, str], Mapping[str, Any]]] = {}
+        self._boxes = Boxes()
+
+    def ping(self) -> str:
+        """Answer, also while a program runs."""
+        return self._name
+
+    def load(self, program: int, job: bytes, memories: tuple[str, ...], peers: Mapping[str, Any]) -> None:
+        """Prepare this process's part of a program; constants come by mail."""
+        graph, plan, platform, settings, ambient, owners = cloudpickle.loads(job)
+        self._parts[program] = ProcessPart(plan, graph, platform, settings, ambient, memories)
+        self._routes[program] = (owners, peers)
+
+    def set_up(self, program: int) -> Iterator[Report]:
+        """Take constants to their places; the driver and other processes do so at the same time."""
+
+        def work(mail: ActorMail) -> Trace | None:
+            self._parts[program].set_up({}, mail)
+            return None
+
+        return self._serve((program, _SETUP_RUN), work)
+
+    def run(self, program: int, run: int, seed: int, traced: bool) -> Iterator[Report]:
+        """Run the body once, yielding what is for the driver as it comes."""
+
+        def work(mail: ActorMail) -> Trace | None:
+            return self._parts[program].run({}, mail, seed=seed, traced=traced).trace
+
+        return self._serve((program, run), work)
+
+    def _serve(self, epoch: Epoch, work: Any) -> Iterator[Report]:
+        outbox: SimpleQueue[Any] = SimpleQueue()
+        owners, peers = self._routes[epoch[0]]
+        box = self._boxes.box(epoch)
+        mail = ActorMail(epoch, box, owners, peers, outbox)
+        end: list[Report] = []
+        began_at = time()
+
+        def serve() -> None:
+            try:
+                end.append(Report([], None if box.stopped else work(mail), began_at))
+            except Stopped:
+                end.append(Report([], None, began_at))
+            except BaseException as error:  # noqa: BLE001  (reported to the driver, which raises it)
+                end.append(Report([], None, began_at, sendable_error(error)))
+            outbox.put(None)
+
+        worker = threading.Thread(target=serve, name=f"hetsched {self._name}", daemon=True)
+        worker.start()
+        while (letter := outbox.get()) is not None:
+            yield Report([letter])
+        worker.join()
+        self._boxes.end(epoch)
+        yield end[0]
+
+    def deliver(self, epoch: Epoch, position: int, letter: Letter) -> None:
+        """A letter has come; too late for its epoch it is dropped."""
+        self._boxes.box(epoch).put(position, letter)
+
+    def stop(self, epoch: Epoch) -> None:
+        """Make an epoch stop at its lanes' next task boundaries."""
+        self._boxes.box(epoch).stop()
+        part = self._parts.get(epoch[0])
+        if part is not None:
+            part.stop()
+
+    def unload(self, program: int) -> None:
+        """Forget a program."""
+        part = self._parts.pop(program, None)
+        self._routes.pop(program, None)
+        if part is not None:
+            part.close()
+
+
+def actor_class() -> Any:
+    """`ProcessActor` as Ray sees it: never restarted, mail and control answered while a program runs."""
+    methods = {"deliver": "io", "ping": "ctl", "stop": "ctl"}
+    for method, group in methods.items():
+        setattr(ProcessActor, method, ray.method(concurrency_group=group)(getattr(ProcessActor, method)))
+    return ray.remote(max_restarts=0, max_task_retries=0, concurrency_groups={"io": 2, "ctl": 1})(ProcessActor)
