@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import networkx as nx
 
@@ -15,12 +16,13 @@ from hetsched.cost.model import CostModel
 from hetsched.cost.roofline import Roofline
 from hetsched.cost.table import tabulate
 from hetsched.cost.time_scale import choose_time_scale
-from hetsched.errors import ScheduleError
+from hetsched.errors import ExecutionError, ScheduleError
 from hetsched.execute.executor import Executor, RunSettings
 from hetsched.execute.local import LocalExecutor
 from hetsched.graph.freeze import freeze, input_keys
 from hetsched.graph.frozen import FrozenGraph
 from hetsched.graph.given import Inputs, by_key
+from hetsched.graph.values import is_reference
 from hetsched.plan.lower import lower
 from hetsched.plan.simulate import simulate as simulate_plan
 from hetsched.platform.platform import Platform
@@ -38,9 +40,6 @@ log = logging.getLogger(__name__)
 HOME = ("driver",)
 """The host that values stay on which cannot be sent to another process."""
 
-MANY_RUNS = 1000
-"""Runs that a compiled program is expected to serve: what moves once weighs nothing against them."""
-
 
 def run(
     graph: nx.DiGraph,
@@ -54,6 +53,7 @@ def run(
     cost_model: CostModel | None = None,
     seed: int = 0,
     debug: bool = False,
+    outputs_as: Literal["values", "refs"] = "values",
 ) -> Result:
     """Decide what runs where, run it once, and close everything again.
 
@@ -68,6 +68,7 @@ def run(
         cost_model: what predicts times; see `hetsched.CostModel`.
         seed: of the random ops.
         debug: catch ops that change an operand in place.
+        outputs_as: ``refs`` leaves outputs on the cluster, as Ray ObjectRefs that live as long as the session.
 
     Raises:
         GraphError: the graph, an input or a requested output is wrong.
@@ -75,9 +76,21 @@ def run(
         PlatformError: the platform is wrong.
         TaskFailedError: an op raised.
     """
-    with _program(
-        graph, inputs, outputs, platform, scheduler, executor, objective, cost_model, seed, debug, expected_runs=1
-    ) as program:
+    program = compile(
+        graph,
+        inputs,
+        outputs=outputs,
+        platform=platform,
+        scheduler=scheduler,
+        executor=executor,
+        objective=objective,
+        cost_model=cost_model,
+        seed=seed,
+        debug=debug,
+        outputs_as=outputs_as,
+        expected_runs=1,
+    )
+    with program:
         return program.run(inputs)
 
 
@@ -93,24 +106,28 @@ def compile(  # noqa: A001  (the name users know from torch and re)
     cost_model: CostModel | None = None,
     seed: int = 0,
     debug: bool = False,
+    outputs_as: Literal["values", "refs"] = "values",
+    expected_runs: int = 1000,
 ) -> Program:
     """Plan once, run often: constants are moved to where they are used and stay there until the program is closed.
 
-    Args and errors are those of `run`; ``inputs`` are examples here, which tell shapes where the graph doesn't.
+    Args and errors are those of `run`, but that ``inputs`` are examples here, which tell shapes where the graph doesn't;
+    ``expected_runs`` share the price of what moves once.
     """
-    return _program(
-        graph,
-        inputs,
-        outputs,
-        platform,
-        scheduler,
-        executor,
-        objective,
-        cost_model,
-        seed,
-        debug,
-        expected_runs=MANY_RUNS,
-    )
+    model = cost_model or Roofline()
+    with ExitStack() as opened:
+        runner, is_ours = executor_for(executor)
+        if is_ours:
+            opened.callback(runner.close)
+        if outputs_as == "refs" and (is_ours or isinstance(runner, LocalExecutor)):
+            raise ExecutionError(
+                "outputs_as='refs' needs an open session(executor='ray'), which the references live in"
+            )
+        frozen = _freeze(_kept_home(graph, inputs, runner), _described(inputs, graph, runner), outputs)
+        machine = with_rates(runner.prepare(_loaded(platform)))
+        decision = _decide(frozen, machine, scheduler, objective, model, expected_runs)
+        settings = RunSettings(debug, time_scale=_time_scale_of(frozen, decision.platform), outputs_as=outputs_as)
+        return Program(decision, runner, settings, model, seed, input_keys(graph), opened.pop_all())
 
 
 def simulate(
@@ -129,30 +146,10 @@ def simulate(
     return _decide(frozen, machine, scheduler, objective, cost_model or Roofline(), 1).predicted
 
 
-def _program(
-    graph: nx.DiGraph,
-    inputs: Inputs | None,
-    outputs: Iterable[Hashable] | None,
-    platform: Platform | str | Path | None,
-    scheduler: str | Scheduler,
-    executor: str,
-    objective: str,
-    cost_model: CostModel | None,
-    seed: int,
-    debug: bool,
-    *,
-    expected_runs: int,
-) -> Program:
-    model = cost_model or Roofline()
-    with ExitStack() as opened:
-        runner, is_ours = executor_for(executor)
-        if is_ours:
-            opened.callback(runner.close)
-        frozen = _freeze(_kept_home(graph, inputs, runner), inputs, outputs)
-        machine = with_rates(runner.prepare(_loaded(platform)))
-        decision = _decide(frozen, machine, scheduler, objective, model, expected_runs)
-        settings = RunSettings(debug=debug, time_scale=_time_scale_of(frozen, decision.platform))
-        return Program(decision, runner, settings, model, seed, input_keys(graph), opened.pop_all())
+def _described(inputs: Inputs | None, graph: nx.DiGraph, executor: Executor) -> Inputs | None:
+    """The inputs, each that only refers to a value replaced by what is known of that value."""
+    given = by_key(inputs, input_keys(graph)) if inputs else {}
+    return {key: executor.spec_of(value) if is_reference(value) else value for key, value in given.items()}
 
 
 def _kept_home(graph: nx.DiGraph, inputs: Inputs | None, executor: Executor) -> nx.DiGraph:
@@ -162,7 +159,7 @@ def _kept_home(graph: nx.DiGraph, inputs: Inputs | None, executor: Executor) -> 
     stay = {key: HOME for key, value in values.items() if executor.must_stay_home(value)}
     if not stay:
         return graph
-    marked = graph.copy()
+    marked: nx.DiGraph = graph.copy()
     nx.set_node_attributes(marked, stay, "keep_on")
     return marked
 

@@ -41,7 +41,7 @@ def session(executor: str = "local", **settings: Any) -> Session:
 
     Args:
         executor: ``local`` or ``ray``.
-        settings: of the executor: ``address`` and ``token_path`` of a Ray cluster; without, Ray is started on this machine.
+        settings: of the executor: ``address`` and ``token_path`` of a Ray cluster; without, Ray is started here.
 
     Raises:
         ExecutionError: the executor is unknown, or cannot be started or reached.

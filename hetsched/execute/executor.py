@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from hetsched.graph.frozen import FrozenGraph
+from hetsched.graph.values import Spec
 from hetsched.plan.plan import Plan
 from hetsched.platform.platform import Platform
 from hetsched.trace.trace import Trace
@@ -20,11 +21,13 @@ class RunSettings:
         debug: catch an op that changes an operand in place.
         grace_seconds: how long a failed or interrupted run waits for its workers to reach a task boundary.
         time_scale: wall seconds per emulated second; means nothing on real devices.
+        outputs_as: ``values`` brings outputs home; ``refs`` leaves them on the cluster, where the executor can.
     """
 
     debug: bool = False
     grace_seconds: float = 1.5
     time_scale: float = 1.0
+    outputs_as: Literal["values", "refs"] = "values"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,13 @@ class Executor(Protocol):
 
     def prepare(self, platform: Platform | None) -> Platform:
         """What to plan for: the user's platform with what this executor adds to it, or what it finds when None."""
+
+    def spec_of(self, reference: object) -> Spec | None:
+        """The spec of a value that an input only refers to.
+
+        Raises:
+            ExecutionError: this executor cannot follow references.
+        """
 
     def must_stay_home(self, value: object) -> bool:
         """Whether a value cannot leave the process of the caller."""

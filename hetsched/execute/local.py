@@ -10,6 +10,7 @@ from hetsched.execute.executor import Loaded, Outcome, RunSettings
 from hetsched.execute.mail import NoMail
 from hetsched.execute.process import ProcessPart
 from hetsched.graph.frozen import FrozenGraph
+from hetsched.graph.values import Spec
 from hetsched.plan.plan import Plan
 from hetsched.platform.platform import Platform
 
@@ -20,6 +21,10 @@ class LocalExecutor:
     def prepare(self, platform: Platform | None) -> Platform:
         """The user's platform, or this host."""
         return Platform.discover() if platform is None else platform
+
+    def spec_of(self, reference: object) -> Spec | None:
+        """Refused: there is no cluster to ask."""
+        raise ExecutionError("an input is a Ray ObjectRef; give its value, or run with executor='ray'")
 
     def must_stay_home(self, value: object) -> bool:
         """There is no other process to go to."""

@@ -4,8 +4,8 @@ A *cell* is one stay of a value in a memory, from its arrival to its Free. A *la
 another lane has been done; a lane that learns of a step this way has learnt of all that came before it, so it needs no
 further waits for those.
 
-A plan over several processes is compiled once in each: a Copy between two of them becomes a step that posts the value in
-the one, and a step that takes it in the other.
+A plan over several processes is compiled once in each: a Copy between two of them becomes a step that posts the value
+in the one, and a step that takes it in the other.
 """
 
 from __future__ import annotations

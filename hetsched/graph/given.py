@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 
 from hetsched.errors import GraphError
 from hetsched.graph.frozen import FrozenGraph
-from hetsched.graph.values import spec_of
+from hetsched.graph.values import is_reference, spec_of
 
 Inputs = Mapping[Hashable, object] | Sequence[object]
 """Values by node key, or a tuple of them in the order in which the inputs were added."""
@@ -47,7 +47,7 @@ def checked(given: Mapping[Hashable, object], graph: FrozenGraph, keys: Sequence
         if key not in given:
             raise GraphError(f"input {key!r} is missing; give it with inputs={{{key!r}: ...}}")
         spec = spec_of(given[key])
-        if value.spec is not None and spec != value.spec:
+        if value.spec is not None and spec != value.spec and not is_reference(given[key]):
             raise GraphError(f"input {key!r} is {spec}; this program was planned for {value.spec}: compile it again")
         values[value.name] = given[key]
     return values

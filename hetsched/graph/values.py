@@ -75,8 +75,15 @@ def dtype_name(dtype: torch.dtype | np.dtype | str) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+def is_reference(value: object) -> bool:
+    """Whether a value is a Ray ObjectRef: something that stands for a value elsewhere."""
+    return type(value).__name__ == "ObjectRef" and type(value).__module__.partition(".")[0] == "ray"
+
+
 def spec_of(value: object) -> Spec | None:
-    """The spec of a value at hand; None for objects whose size cannot be counted."""
+    """The spec of a value at hand; None for references, whose value is elsewhere."""
+    if is_reference(value):
+        return None
     if isinstance(value, torch.Tensor):
         return TensorSpec(tuple(value.shape), dtype_name(value.dtype))
     if isinstance(value, (tuple, list)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from time import time
 from typing import Any
@@ -16,9 +17,9 @@ from hetsched.errors import ExecutionError
 from hetsched.execute.mail import Letter
 from hetsched.execute.process import ProcessPart
 from hetsched.execute.ray_cluster.mailbox import Box, Boxes, Epoch
-from hetsched.execute.ray_cluster.parcels import pack, sendable_error, unpack
+from hetsched.execute.ray_cluster.parcels import Kept, pack, sendable_error, unpack
 from hetsched.execute.worker import Stopped
-from hetsched.plan.plan import Copy
+from hetsched.plan.plan import Compute, Copy, Plan
 from hetsched.trace.trace import Trace
 
 DRIVER = "driver"
@@ -30,34 +31,40 @@ _WINDOW = 16
 _SETUP_RUN = 0
 
 
+@dataclass(frozen=True, slots=True)
 class Report:
     """What an actor tells the driver of a run: letters for the driver, and in the end a trace or an error."""
 
-    __slots__ = ("began_at", "error", "letters", "trace")
+    letters: tuple[tuple[int, Letter], ...] = ()
+    trace: Trace | None = None
+    began_at: float = 0.0
+    error: BaseException | None = None
 
-    def __init__(
-        self,
-        letters: list[tuple[int, Letter]],
-        trace: Trace | None = None,
-        began_at: float = 0.0,
-        error: BaseException | None = None,
-    ) -> None:
-        self.letters, self.trace, self.began_at, self.error = letters, trace, began_at, error
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """Who gets what: the process of each memory, the actor of each process, the outputs that stay on the cluster."""
+
+    owners: Mapping[str, str]
+    peers: Mapping[str, Any]
+    kept: frozenset[str]
 
 
 class ActorMail:
     """An actor's mail in one epoch: to other actors by their ``deliver``, to the driver by what the run yields."""
 
-    def __init__(
-        self, epoch: Epoch, box: Box, owners: Mapping[str, str], peers: Mapping[str, Any], outbox: SimpleQueue[Any]
-    ) -> None:
-        self._epoch, self._box, self._owners, self._peers, self._outbox = epoch, box, owners, peers, outbox
+    def __init__(self, epoch: Epoch, box: Box, ways: Ways, outbox: SimpleQueue[tuple[int, Letter] | None]) -> None:
+        self._epoch, self._box, self._outbox = epoch, box, outbox
+        self._owners, self._peers, self._kept = ways.owners, ways.peers, ways.kept
         self._window: deque[Any] = deque()
         self._lock = threading.Lock()
 
     def post(self, position: int, copy: Copy, letter: Letter) -> None:
         process = self._owners[copy.target]
-        packed = Letter(pack(letter.value), letter.ready, letter.sent_at)
+        if process == DRIVER and copy.value in self._kept:
+            self._outbox.put((position, replace(letter, value=Kept(ray.put(letter.value)))))
+            return
+        packed = replace(letter, value=pack(letter.value))
         if process == DRIVER:
             self._outbox.put((position, packed))
             return
@@ -65,7 +72,7 @@ class ActorMail:
 
     def take(self, position: int) -> Letter | None:
         letter = self._box.take(position)
-        return None if letter is None else Letter(unpack(letter.value), letter.ready, letter.sent_at)
+        return None if letter is None else replace(letter, value=unpack(letter.value))
 
     def stop(self) -> None:
         self._box.stop()
@@ -99,7 +106,7 @@ class ProcessActor:
     def __init__(self, name: str) -> None:
         self._name = name
         self._parts: dict[int, ProcessPart] = {}
-        self._routes: dict[int, tuple[Mapping[str, str], Mapping[str, Any]]] = {}
+        self._ways: dict[int, Ways] = {}
         self._boxes = Boxes()
 
     def ping(self) -> str:
@@ -110,7 +117,8 @@ class ProcessActor:
         """Prepare this process's part of a program; constants come by mail."""
         graph, plan, platform, settings, ambient, owners = cloudpickle.loads(job)
         self._parts[program] = ProcessPart(plan, graph, platform, settings, ambient, memories)
-        self._routes[program] = (owners, peers)
+        kept = _staying_outputs(plan, owners) if settings.outputs_as == "refs" else frozenset()
+        self._ways[program] = Ways(owners, peers, kept)
 
     def set_up(self, program: int) -> Iterator[Report]:
         """Take constants to their places; the driver and other processes do so at the same time."""
@@ -130,26 +138,25 @@ class ProcessActor:
         return self._serve((program, run), work)
 
     def _serve(self, epoch: Epoch, work: Any) -> Iterator[Report]:
-        outbox: SimpleQueue[Any] = SimpleQueue()
-        owners, peers = self._routes[epoch[0]]
+        outbox: SimpleQueue[tuple[int, Letter] | None] = SimpleQueue()
         box = self._boxes.box(epoch)
-        mail = ActorMail(epoch, box, owners, peers, outbox)
+        mail = ActorMail(epoch, box, self._ways[epoch[0]], outbox)
         end: list[Report] = []
         began_at = time()
 
         def serve() -> None:
             try:
-                end.append(Report([], None if box.stopped else work(mail), began_at))
+                end.append(Report(trace=None if box.stopped else work(mail), began_at=began_at))
             except Stopped:
-                end.append(Report([], None, began_at))
+                end.append(Report(began_at=began_at))
             except BaseException as error:  # noqa: BLE001  (reported to the driver, which raises it)
-                end.append(Report([], None, began_at, sendable_error(error)))
+                end.append(Report(error=sendable_error(error)))
             outbox.put(None)
 
         worker = threading.Thread(target=serve, name=f"hetsched {self._name}", daemon=True)
         worker.start()
         while (letter := outbox.get()) is not None:
-            yield Report([letter])
+            yield Report((letter,))
         worker.join()
         self._boxes.end(epoch)
         yield end[0]
@@ -168,9 +175,20 @@ class ProcessActor:
     def unload(self, program: int) -> None:
         """Forget a program."""
         part = self._parts.pop(program, None)
-        self._routes.pop(program, None)
+        self._ways.pop(program, None)
         if part is not None:
             part.close()
+
+
+def _staying_outputs(plan: Plan, owners: Mapping[str, str]) -> frozenset[str]:
+    """Outputs that nothing in the driver reads."""
+    read = {
+        value
+        for instruction in plan.body
+        if isinstance(instruction, Compute) and owners[instruction.memory] == DRIVER
+        for value in instruction.reads
+    }
+    return frozenset(value for value, _ in plan.outputs) - read
 
 
 def actor_class() -> Any:

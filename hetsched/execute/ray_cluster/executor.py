@@ -1,6 +1,7 @@
-"""The Ray executor: a plan's processes are actors, and the driver, whose memory is home, takes part as one more process.
+"""The Ray executor: a plan's processes are actors; the driver, whose memory is home, takes part as one more process.
 
-The driver alone decides: it starts every run, learns of every failure, and stops the others. Values go from actor to actor.
+The driver alone decides: it starts every run, learns of every failure, and stops the others. Values go from actor to
+actor.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ from time import monotonic, time
 from typing import Any, TypeVar
 
 import ray
-from hetsched.execute.ray_cluster.cluster import Cluster, ProcessPlace, place_processes
-from hetsched.platform.cluster import discover_cluster, with_driver
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -27,11 +26,14 @@ from hetsched.execute.executor import Loaded, Outcome, RunSettings
 from hetsched.execute.mail import Letter, Mail
 from hetsched.execute.process import ProcessPart
 from hetsched.execute.ray_cluster.actor import DRIVER, Report, actor_class, send
+from hetsched.execute.ray_cluster.cluster import Cluster, ProcessPlace, place_processes
 from hetsched.execute.ray_cluster.mailbox import Box, Epoch
-from hetsched.execute.ray_cluster.parcels import can_travel, pack, pack_job, unpack
+from hetsched.execute.ray_cluster.parcels import Kept, can_travel, pack, pack_job, unpack
 from hetsched.execute.worker import Stopped
 from hetsched.graph.frozen import FrozenGraph
+from hetsched.graph.values import Spec, spec_of
 from hetsched.plan.plan import Compute, Copy, Plan
+from hetsched.platform.cluster import discover_cluster, with_driver
 from hetsched.platform.platform import Platform
 from hetsched.trace.trace import Trace
 
@@ -65,6 +67,11 @@ class RayExecutor:
     def prepare(self, platform: Platform | None) -> Platform:
         """The cluster as discovered, or the platform that the user gave, with the driver as one more host."""
         return with_driver(discover_cluster(self._cluster) if platform is None else platform)
+
+    def spec_of(self, reference: object) -> Spec | None:
+        asked = ray.remote(num_cpus=0)(spec_of)  # where the value is, so that it need not come here
+        spec: Spec | None = _get(asked.remote(reference))
+        return spec
 
     def must_stay_home(self, value: object) -> bool:
         """Values that cannot be pickled are used in the driver only."""
@@ -187,7 +194,8 @@ class _LoadedOnCluster:
             lambda actor: actor.run.options(num_returns="streaming").remote(number, run, seed, traced),
             lambda mail: self._part.run(inputs, mail, seed=seed, traced=traced),
         )
-        return Outcome(mine.values, _merged(mine.trace, others, began_at, time() - began_at))
+        values = {name: v.ref if isinstance(v, Kept) else v for name, v in mine.values.items()}
+        return Outcome(values, _merged(mine.trace, others, began_at, time() - began_at))
 
     def _together(self, run: int, start: Callable[[Any], Any], drive: Callable[[Mail], _T]) -> tuple[_T, list[Report]]:
         """Let the actors and this process do their parts at once; the first failure stops all of them."""
@@ -313,9 +321,9 @@ def _memories_of(plan: Plan) -> set[str]:
     return found
 
 
-def _get(refs: Sequence[Any]) -> None:
+def _get(refs: Any) -> Any:
     try:
-        ray.get(refs)
+        return ray.get(refs)
     except RayTaskError as error:
         cause = error.cause
         raise cause if isinstance(cause, HetschedError) else ExecutionError(_first_line(error)) from error

@@ -1,7 +1,7 @@
 """Parcels: values, ops and errors in a form that travels between Ray's processes quickly and arrives as it was.
 
-Tensors travel as numpy views, which Ray moves without copying (torch's own pickling copies twice); dtypes that numpy lacks
-travel as bytes. What arrives is read-only memory, which is fine: ops never change an operand.
+Tensors travel as numpy views, which Ray moves without copying (torch's own pickling copies twice); dtypes that numpy
+lacks travel as bytes. What arrives is read-only memory, which is fine: ops never change an operand.
 """
 
 from __future__ import annotations
@@ -35,6 +35,13 @@ class PackedTensor:
     array: np.ndarray[Any, Any]
     dtype: str
     shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An output that stays on the cluster; ``ref`` is what the user is given."""
+
+    ref: Any
 
 
 def pack(value: object) -> object:
@@ -127,7 +134,7 @@ def _unpicklable(graph: FrozenGraph, error: Exception) -> ExecutionError:
             cloudpickle.dumps((task.op, task.params))
         except Exception as cause:  # noqa: BLE001  (the first task that fails is the one to name)
             return ExecutionError(
-                f"task {task.name!r}: op {task.op.name!r} or its parameters cannot be sent to another process ({cause}); "
+                f"task {task.name!r}: op {task.op.name!r} or its params cannot be sent to another process ({cause}); "
                 "take what cannot be pickled out of its closure, or run it with executor='local'"
             )
     return ExecutionError(f"the plan cannot be sent to another process: {error}")
