@@ -11,7 +11,7 @@ from typing import Literal
 
 import networkx as nx
 
-from hetsched.cost.calibrate import host_rates, with_rates
+from hetsched.cost.calibrate import device_rates, host_rates, with_rates
 from hetsched.cost.model import CostModel
 from hetsched.cost.roofline import Roofline
 from hetsched.cost.table import tabulate
@@ -25,6 +25,7 @@ from hetsched.graph.given import Inputs, by_key
 from hetsched.graph.values import is_reference
 from hetsched.plan.lower import lower
 from hetsched.plan.simulate import simulate as simulate_plan
+from hetsched.platform.cluster import DRIVER
 from hetsched.platform.platform import Platform
 from hetsched.program import Decision, Program, Result
 from hetsched.rewrite import candidates
@@ -37,8 +38,8 @@ from hetsched.trace.trace import Trace
 
 log = logging.getLogger(__name__)
 
-HOME = ("driver",)
-"""The host that values stay on which cannot be sent to another process."""
+HOME = (DRIVER,)
+"""Where values stay that cannot be sent to another process."""
 
 
 def run(
@@ -111,8 +112,8 @@ def compile(  # noqa: A001  (the name users know from torch and re)
 ) -> Program:
     """Plan once, run often: constants are moved to where they are used and stay there until the program is closed.
 
-    Args and errors are those of `run`, but that ``inputs`` are examples here, which tell shapes where the graph doesn't;
-    ``expected_runs`` share the price of what moves once.
+    Args and errors are those of `run`, but that ``inputs`` are examples here, which tell shapes where the graph
+    doesn't; ``expected_runs`` share the price of what moves once.
     """
     model = cost_model or Roofline()
     with ExitStack() as opened:
@@ -120,11 +121,9 @@ def compile(  # noqa: A001  (the name users know from torch and re)
         if is_ours:
             opened.callback(runner.close)
         if outputs_as == "refs" and (is_ours or isinstance(runner, LocalExecutor)):
-            raise ExecutionError(
-                "outputs_as='refs' needs an open session(executor='ray'), which the references live in"
-            )
+            raise ExecutionError("outputs_as='refs' needs an open session(executor='ray'), where they live")
         frozen = _freeze(_kept_home(graph, inputs, runner), _described(inputs, graph, runner), outputs)
-        machine = with_rates(runner.prepare(_loaded(platform)))
+        machine = with_rates(runner.prepare(_loaded(platform), device_rates))
         decision = _decide(frozen, machine, scheduler, objective, model, expected_runs)
         settings = RunSettings(debug, time_scale=_time_scale_of(frozen, decision.platform), outputs_as=outputs_as)
         return Program(decision, runner, settings, model, seed, input_keys(graph), opened.pop_all())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,10 @@ PlatformFile = Annotated[
     typer.Option("--platform", metavar="P", help="Platform file; otherwise the pipeline's, or this machine."),
 ]
 ExecutorName = Annotated[str | None, typer.Option("--executor", metavar="E", help="Who runs the plan.")]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", metavar="A", help="Ray cluster to join, such as 10.0.0.1:6379; implies --executor ray."),
+]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="A.B=C", help="Put C at A.B of the pipeline file; repeatable.")
 ]
@@ -37,6 +42,19 @@ def load(path: Path, overrides: list[str] | None, allow_imports: list[str] | Non
     if allow_imports and here not in sys.path:
         sys.path.insert(0, here)
     return load_job(path, overrides=overrides or (), allow_imports=allow_imports or ())
+
+
+def session(settings: dict[str, Any], address: str | None) -> AbstractContextManager[object]:
+    """The cluster at an address for as long as the command runs; otherwise nothing is opened."""
+    import hetsched
+    from hetsched.errors import ConfigError
+
+    if address is None:
+        return nullcontext()
+    if settings.get("executor", "auto") not in ("auto", "ray"):
+        raise ConfigError(f"--address: executor {settings['executor']!r} joins no cluster; leave it out, or choose ray")
+    settings["executor"] = "ray"
+    return hetsched.session(executor="ray", address=address)
 
 
 def settings(job: Job, **given: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ def run(
     pipeline: options.PipelineFile,
     platform: options.PlatformFile = None,
     executor: options.ExecutorName = None,
+    address: options.Address = None,
     overrides: options.Overrides = None,
     allow_import: options.AllowImports = None,
     trace: options.TraceFile = None,
@@ -36,7 +37,9 @@ def run(
     from hetsched.config import save_outputs
 
     job = options.load(pipeline, overrides, allow_import)
-    result = hetsched.run(job.graph, job.inputs, **options.settings(job, platform=platform, executor=executor))
+    settings = options.settings(job, platform=platform, executor=executor)
+    with options.session(settings, address):
+        result = hetsched.run(job.graph, job.inputs, **settings)
     files = [*save_outputs(result.outputs, job.save), *_write(result, trace, report, timeline)]
     if as_json:
         print_json(_summary(job, result, files))

@@ -43,6 +43,12 @@ def with_rates(platform: Platform) -> Platform:
     return replace(platform, devices=tuple(devices), links=tuple(links.values()))
 
 
+def device_rates(device: Device) -> Rates | None:
+    """Rates of a device of this host, from the cache or measured now; None where they cannot be measured."""
+    figures = _figures(device)
+    return None if figures is None else _rates(figures)
+
+
 def host_rates() -> Rates:
     """Rates of one core of this host."""
     from hetsched.platform.discover import cpu_model

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from hetsched.graph.frozen import FrozenGraph
 from hetsched.graph.values import Spec
 from hetsched.plan.plan import Plan
-from hetsched.platform.platform import Platform
+from hetsched.platform.platform import Device, Platform, Rates
 from hetsched.trace.trace import Trace
+
+RatesOf = Callable[[Device], Rates | None]
+"""Measures a device of the host that it is called on; None where it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,13 @@ class Loaded(Protocol):
 class Executor(Protocol):
     """Runs plans on one set of processes, which it owns until it is closed."""
 
-    def prepare(self, platform: Platform | None) -> Platform:
-        """What to plan for: the user's platform with what this executor adds to it, or what it finds when None."""
+    def prepare(self, platform: Platform | None, rates_of: RatesOf | None = None) -> Platform:
+        """What to plan for: the user's platform with what this executor adds to it, or what it finds when None.
+
+        Args:
+            platform: the user's.
+            rates_of: measures a device of the host that it is called on.
+        """
 
     def spec_of(self, reference: object) -> Spec | None:
         """The spec of a value that an input only refers to.

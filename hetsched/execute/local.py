@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hetsched.errors import ExecutionError
 from hetsched.execute.ambient import Ambient
-from hetsched.execute.executor import Loaded, Outcome, RunSettings
+from hetsched.execute.executor import Loaded, Outcome, RatesOf, RunSettings
 from hetsched.execute.mail import NoMail
 from hetsched.execute.process import ProcessPart
 from hetsched.graph.frozen import FrozenGraph
@@ -18,7 +18,7 @@ from hetsched.platform.platform import Platform
 class LocalExecutor:
     """Runs plans in this process."""
 
-    def prepare(self, platform: Platform | None) -> Platform:
+    def prepare(self, platform: Platform | None, rates_of: RatesOf | None = None) -> Platform:
         """The user's platform, or this host."""
         return Platform.discover() if platform is None else platform
 

@@ -42,6 +42,8 @@ class Step:
         waits: latches to take before.
         signals: latches to release after.
         releases: cells that this lane uses for the last time here.
+        drops: those of them that are given up then and there, as nobody else uses or waits for them.
+        is_plain: positional operands in, one value out, and nothing to be said to anybody: the short way will do.
         generator: makes the random generator from the run's seed; None for ops that draw nothing.
         task: None for copies.
         copy: None for tasks.
@@ -61,6 +63,8 @@ class Step:
     waits: tuple[int, ...] = ()
     signals: tuple[int, ...] = ()
     releases: tuple[int, ...] = ()
+    drops: tuple[int, ...] = ()
+    is_plain: bool = False
     generator: Callable[[int], torch.Generator] | None = None
     task: Task | None = None
     copy: Copy | None = None
@@ -167,6 +171,8 @@ class _Compiler:
                     self._cell_freed_at[position] = self._cell(value, memory, position)
         self._give_up_cells()
         n_latches = self._link()
+        for step in self._steps.values():
+            self._find_short_way(step)
         lanes: dict[str, list[Step]] = {}
         for step in sorted(self._steps.values(), key=lambda step: (step.task is None, step.position)):
             lanes.setdefault(step.lane, []).append(step)
@@ -288,6 +294,21 @@ class _Compiler:
             self._cells[cell].n_users = len(users)
             for position in users.values():
                 self._steps[position].releases += (cell,)
+
+    def _find_short_way(self, step: Step) -> None:
+        cells = [(index, self._cells[index]) for index in step.releases]
+        step.drops = tuple(
+            index
+            for index, cell in cells
+            if cell.n_users == 1 and not (cell.n_before or cell.followers or cell.freed_signals)
+        )
+        step.is_plain = (
+            step.task is not None
+            and step.generator is None
+            and not step.kwargs
+            and [slot for _, slot in step.writes] == [None]
+            and step.drops == step.releases
+        )
 
     def _link(self) -> int:
         """Turn dependencies into latches, leaving out what a lane knows already."""

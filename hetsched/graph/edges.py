@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 from hetsched.errors import GraphError
@@ -61,7 +62,7 @@ def uses_of(name: str, edges: Mapping[Hashable, Mapping[str, Any]], params: Mapp
 
 def _uses_of_edge(name: str, key: Hashable, attributes: Mapping[str, Any]) -> list[tuple[int | str | None, int | None]]:
     arg, slot = attributes.get("arg"), attributes.get("slot")
-    if slot is None and type(arg) is int and arg >= 0:
+    if slot is None and type(arg) is int and arg >= 0:  # nearly every edge, and quick
         return [(arg, None)]
     place = f"node {name!r}: the edge from {_named(key)}"
     args = tuple(arg) if isinstance(arg, (tuple, list)) else (arg,)
@@ -73,11 +74,16 @@ def _uses_of_edge(name: str, key: Hashable, attributes: Mapping[str, Any]) -> li
             raise GraphError(f"{place} has arg={arg!r}; it must be a position, a keyword, or a tuple of them")
         if not (one_slot is None or _is_index(one_slot)):
             raise GraphError(f"{place} has slot={slot!r}; it must be the number of an output, or a tuple of them")
-    return list(zip(args, slots, strict=True))
+    return [(_plain(one_arg), _plain(one_slot)) for one_arg, one_slot in zip(args, slots, strict=True)]
 
 
 def _is_index(given: object) -> bool:
-    return isinstance(given, int) and not isinstance(given, bool) and given >= 0
+    return isinstance(given, Integral) and not isinstance(given, bool) and given >= 0
+
+
+def _plain(given: Any) -> Any:
+    """An int for any whole number, such as numpy's."""
+    return int(given) if isinstance(given, Integral) else given
 
 
 def _named(key: Hashable) -> str:

@@ -176,7 +176,7 @@ def _requested(
     if outputs is None:
         has_tasks = any(node.is_task for node in nodes.values())
         return {key: None for key in nodes if not graph.succ[key] and nodes[key].is_task == has_tasks}
-    asked = (outputs,) if isinstance(outputs, str) else tuple(outputs)
+    asked = tuple(outputs) if isinstance(outputs, Iterable) and not isinstance(outputs, str) else (outputs,)
     for key in asked:
         if not isinstance(key, Hashable) or key not in nodes:
             raise GraphError(f"requested output {key!r} is no node of the graph; {_similar(key, nodes)}")

@@ -79,8 +79,8 @@ def _parameter_names(function: Callable[..., Any], n_examples: int) -> list[str]
     """A name for each positional argument."""
     try:
         parameters = inspect.signature(function).parameters.values()
-    except ValueError:
-        parameters = ()  # type: ignore[assignment] # a builtin tells nothing
+    except (TypeError, ValueError):
+        parameters = ()  # type: ignore[assignment] # a builtin tells nothing, what is no function neither
     names: list[str] = []
     for parameter in parameters:
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -166,7 +166,7 @@ class _Translation:
         return Ref(self.graph.add(target, *tensors, name=name, **plain))
 
     def _refuse_impure(self, node: Node, target: Any) -> None:
-        if torch.Tag.nondeterministic_seeded in target.tags:
+        if torch.Tag.nondeterministic_seeded in target.tags and _argument(node, "dropout_p") != 0:
             raise GraphError(
                 f"function {self._function!r} draws random numbers ({callable_name(target)}), which a trace cannot "
                 "repeat; pass them in as an argument"
@@ -180,6 +180,16 @@ class _Translation:
         while name in self.graph or name in self._reserved:
             name += "_"
         return name
+
+
+def _argument(node: Node, name: str) -> Any:
+    """What a call gives for an argument of its operator, by position, by keyword or by default; None without one."""
+    target: Any = node.target
+    for place, argument in enumerate(target._schema.arguments):
+        if argument.name == name:
+            by_position = node.args[place] if place < len(node.args) else argument.default_value
+            return node.kwargs.get(name, by_position)
+    return None
 
 
 def _needed(output: Node) -> set[Node]:

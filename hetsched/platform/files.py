@@ -28,7 +28,7 @@ from hetsched.yaml_source import YamlDocument, did_you_mean, parse_yaml, read_ya
 
 _PARTS = ("hosts", "processes", "memories", "devices", "links", "routes", "layouts")
 _TOP = ("name", *_PARTS, "home", "emulated", "truth", "time_scale", "compute")
-_DEVICE = ("kind", "memory", "model", "threads", "rates", "idle_watts", "busy_watts", "price_per_hour")
+_DEVICE = ("kind", "memory", "model", "threads", "rates", "idle_watts", "busy_watts", "price_per_hour", "on_demand")
 _ONLY_HOST = "local"
 
 
@@ -130,6 +130,7 @@ def _devices(top: Fields, memories: Collection[str], emulated: bool) -> tuple[De
                 idle_watts=fields.number("idle_watts", None, 0.0),
                 busy_watts=fields.number("busy_watts", None, 0.0),
                 price_per_hour=fields.number("price_per_hour", None, 0.0),
+                on_demand=fields.take("on_demand", bool, False),
             )
         )
     if not devices:

@@ -67,7 +67,8 @@ class Rates:
 class Device:
     """Something that computes, attached to one Memory.
 
-    ``rates`` is None where nothing is known yet; `hetsched.cost.calibrate` measures it for devices of this host.
+    ``rates`` is None where nothing is known yet; `hetsched.cost.calibrate` measures it for devices of this host. A
+    device ``on_demand`` takes only tasks that name it, its memory or its host, or that touch what may be nowhere else.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Device:
     idle_watts: float = 0.0
     busy_watts: float = 0.0
     price_per_hour: float = 0.0
+    on_demand: bool = False
 
     @property
     def device_class(self) -> Device:

@@ -34,7 +34,10 @@ def solve(problem: Problem, scheduler: str | Scheduler = "auto", budget_seconds:
     if budget_seconds is not None and not budget_seconds > 0:
         raise ScheduleError(f"budget_seconds is {budget_seconds}; it must be more than zero, or None for no limit")
     if callable(scheduler):
-        return scheduler(problem)
+        made = scheduler(problem)
+        if not isinstance(made, Schedule):
+            raise ScheduleError(f"the scheduler returned a {type(made).__name__}; it must return a Schedule")
+        return made
     if scheduler not in SCHEDULERS:
         raise ScheduleError(f"there is no scheduler {scheduler!r}; there are {', '.join(sorted(SCHEDULERS))}")
     return SCHEDULERS[scheduler](problem)

@@ -150,11 +150,11 @@ def _may_hold(graph: FrozenGraph, platform: Platform) -> Bools:
 def _allowed(graph: FrozenGraph, platform: Platform, has_time: Bools, may_hold: Bools, device_memory: Ints) -> Bools:
     allowed = np.zeros((len(graph.tasks), len(platform.devices)), dtype=bool)
     for index, task in enumerate(graph.tasks):
-        wanted = _selected(task, platform)
+        touched = sorted({operand.value for operand in task.operands} | set(task.outputs))
+        wanted = _selected(task, platform, may_hold[touched], device_memory)
         has_kernel = [device for device in wanted if task.op.runs_on(platform.devices[device].kind)]
         if not has_kernel:
             raise GraphError(_no_kernel(task, platform, [platform.devices[device] for device in wanted]))
-        touched = sorted({operand.value for operand in task.operands} | set(task.outputs))
         held = [device for device in has_kernel if may_hold[touched, device_memory[device]].all()]
         if not held:
             kept = [graph.values[value].name for value in touched if not may_hold[value].all()]
@@ -166,20 +166,28 @@ def _allowed(graph: FrozenGraph, platform: Platform, has_time: Bools, may_hold: 
     return allowed
 
 
-def _selected(task: Task, platform: Platform) -> list[int]:
-    """Devices that ``device=`` and ``devices=`` leave to a task."""
+def _selected(task: Task, platform: Platform, may_hold: Bools, device_memory: Ints) -> list[int]:
+    """Devices that ``device=`` and ``devices=`` leave to a task; ``may_hold`` is of the values that it touches."""
     selectors = task.options.allowed
-    everything = range(len(platform.devices))
+    bound_to = {int(held.argmax()) for held in may_hold if held.sum() == 1}
     chosen = [
-        d for d in everything if not selectors or any(platform.matches(platform.devices[d], s) for s in selectors)
+        index
+        for index, device in enumerate(platform.devices)
+        if (not selectors or any(platform.matches(device, selector) for selector in selectors))
+        and (not device.on_demand or device_memory[index] in bound_to or _is_named(device, platform, selectors))
     ]
     if not chosen:
-        known = ", ".join(f"{device.name} ({device.kind})" for device in platform.devices)
-        raise GraphError(
-            f"node {str(task.key)!r}: no device of platform {platform.name!r} is {' or '.join(map(repr, selectors))}; "
-            f"it has {known}"
+        known = ", ".join(
+            f"{device.name} ({device.kind}{', when named' if device.on_demand else ''})" for device in platform.devices
         )
+        wanted = f"is {' or '.join(map(repr, selectors))}" if selectors else "takes tasks that do not name it"
+        raise GraphError(f"node {str(task.key)!r}: no device of platform {platform.name!r} {wanted}; it has {known}")
     return chosen
+
+
+def _is_named(device: Device, platform: Platform, selectors: Sequence[str]) -> bool:
+    """Whether a selector means this very device, not its kind or a label."""
+    return not {device.name, device.memory, platform.host_of(device.memory).name}.isdisjoint(selectors)
 
 
 def _no_kernel(task: Task, platform: Platform, wanted: Sequence[Device]) -> str:

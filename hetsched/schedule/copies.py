@@ -6,7 +6,7 @@ import math
 
 from hetsched.schedule.gaps import Gaps
 from hetsched.schedule.journal import Journal
-from hetsched.schedule.memory import Holds
+from hetsched.schedule.memory import Holds, used_until
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Eviction, Transfer
 from hetsched.schedule.ways import Hop, Way, Ways
@@ -42,7 +42,7 @@ class Copies:
         """A task writes the value there; this is final."""
         self.arrival[value][memory] = end
         self._origins[value].append(memory)
-        self._holds.open(value, memory, start, end, copied=False)
+        self._holds.open(value, memory, start, used_until(start, end), copied=False)
 
     def seconds(self, value: int, source: int, target: int) -> float:
         """Time from one memory to another when nothing is in the way; inf without a way."""
@@ -109,8 +109,9 @@ class Copies:
         arrival[transfer.target] = transfer.end
         self.transfers.append(transfer)
         self._journal.add(lambda: arrival.pop(transfer.target), self.transfers.pop)
-        self._holds.use(transfer.value, transfer.source, transfer.end)
-        self._holds.open(transfer.value, transfer.target, transfer.start, transfer.end, copied=True)
+        until = used_until(transfer.start, transfer.end)
+        self._holds.use(transfer.value, transfer.source, until)
+        self._holds.open(transfer.value, transfer.target, transfer.start, until, copied=True)
 
     def evict(self, value: int, memory: int) -> None:
         """Give a value up in one memory after its last use there so far; another memory has it."""

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,8 @@ def load_instance(path: Path, memory: bool = False, contention: bool = False) ->
         raise ScheduleError(f"instance {path}: cannot be read: {error}") from error
     except json.JSONDecodeError as error:
         raise ScheduleError(f"instance {path}: line {error.lineno}: not JSON: {error.msg}") from error
+    except RecursionError:
+        raise ScheduleError(f"instance {path}: is nested too deep; no instance needs to be") from None
     return _Reader(path, instance).problem(memory, contention)
 
 
@@ -69,7 +73,8 @@ class _Reader:
         index = {task: position for position, task in enumerate(order)}
         value_names, producer, value_bytes, reads = self._values(order, index)
         class_of, seconds = self._classes(order)
-        memory_of, memory_names = self._memories()
+        limits = self._memory_bytes() if memory else {}
+        memory_of, memory_names = self._memories(limits)
         latency, seconds_per_byte, link_names, route_links = self._routes(memory_of, memory_names)
         n_tasks, n_values, n_memories = len(order), len(value_names), len(memory_names)
         allowed = np.isfinite(seconds)[:, class_of] if n_tasks else np.zeros((0, len(self._devices)), bool)
@@ -93,10 +98,8 @@ class _Reader:
             seconds_per_byte=seconds_per_byte,
             next_memory=np.where(np.isfinite(latency), np.arange(n_memories), -1).astype(np.int32),
             route_links=route_links,
-            capacity=self._capacity(memory_of, n_memories) if memory else np.full(n_memories, np.inf),
-            static_bytes=np.array(
-                [self._number(self._tasks[t].get("mem") or 0.0, f"task {t!r}: mem") if memory else 0.0 for t in order]
-            ),
+            capacity=np.array([limits.get(name, math.inf) for name in memory_names]),
+            static_bytes=np.array([self._static_bytes(task) if memory else 0.0 for task in order]),
             may_hold=np.ones((n_values, n_memories), bool),
             resident=np.zeros((n_values, n_memories), bool),
             persistent=np.zeros(n_values, bool),
@@ -122,11 +125,12 @@ class _Reader:
             seen.add(name)
 
     def _number(self, number: Any, field: str, may_be_zero: bool = True) -> float:
-        fits = isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number)
-        if not fits or number < 0 or (number == 0 and not may_be_zero):
-            least = "zero or more" if may_be_zero else "more than zero"
-            raise self._error(field, f"it is {number!r}; it must be a finite number, {least}")
-        return float(number)
+        if isinstance(number, int | float) and not isinstance(number, bool):
+            fits = 0 < number <= sys.float_info.max or (number == 0 and may_be_zero)
+            if fits:
+                return float(number)
+        least = "zero or more" if may_be_zero else "more than zero"
+        raise self._error(field, f"it is {reprlib.repr(number)}; it must be a finite number, {least}")
 
     def _read_links(self) -> dict[tuple[str, str], tuple[float, float]]:
         given = self._instance.get("links", {})
@@ -210,11 +214,14 @@ class _Reader:
             class_of.append(columns.setdefault(tuple(column), len(columns)))
         return class_of, np.array(list(columns), dtype=np.float64).reshape(len(columns), len(order)).T
 
-    def _memories(self) -> tuple[list[int], list[str]]:
-        """Devices joined by shared memory, directly or not, are on one memory, named after its first device."""
+    def _memories(self, limits: Mapping[str, float]) -> tuple[list[int], list[str]]:
+        """Devices joined by shared memory, directly or not, are on one memory, named after its first device.
+
+        One with a limit of its own stays apart, and the link is a very fast one.
+        """
         memory_of = {device: device for device in self._devices}
         for (a, b), (latency, bandwidth) in self._links.items():
-            if latency == 0 and bandwidth >= SHARED_BYTES_PER_SECOND:
+            if latency == 0 and bandwidth >= SHARED_BYTES_PER_SECOND and limits.keys().isdisjoint((a, b)):
                 first, second = sorted((memory_of[a], memory_of[b]), key=self._devices.index)
                 memory_of = {device: first if held == second else held for device, held in memory_of.items()}
         names = list(dict.fromkeys(memory_of.values()))
@@ -244,10 +251,19 @@ class _Reader:
                 )
         return latency, per_byte, names, route_links
 
-    def _capacity(self, memory_of: list[int], n_memories: int) -> np.ndarray:
+    def _static_bytes(self, task: str) -> float:
+        given = self._tasks[task].get("mem")
+        return 0.0 if given is None else self._number(given, f"task {task!r}: mem")
+
+    def _memory_bytes(self) -> dict[str, float]:
         given = self._instance.get("memory_bytes", {})
-        capacity = np.zeros(n_memories)
-        for device, memory in zip(self._devices, memory_of, strict=True):
-            room = given.get(device)
-            capacity[memory] += math.inf if room is None else self._number(room, f"memory_bytes[{device!r}]")
-        return capacity
+        if not isinstance(given, Mapping):
+            raise self._error("memory_bytes", "it must be an object with bytes by device")
+        for device in given:
+            if device not in self._devices:
+                raise self._error("memory_bytes", f"there is no device {device!r}")
+        return {
+            device: self._number(room, f"memory_bytes[{device!r}]")
+            for device, room in given.items()
+            if room is not None
+        }

@@ -57,6 +57,11 @@ class Level:
         return undo
 
 
+def used_until(start: float, end: float) -> float:
+    """From when on what was in use is no longer: what takes no time needs its bytes all the same, for a moment."""
+    return end if end > start else math.nextafter(end, math.inf)
+
+
 @dataclass(eq=False, slots=True)
 class Storage:
     """One piece of a memory; a value and the views that were computed there share it."""
@@ -126,8 +131,8 @@ class Holds:
         if memory in self.levels and self._problem.static_bytes[task]:
             self._journal.add(self.levels[memory].add(start, float(self._problem.static_bytes[task])))
 
-    def open(self, value: int, memory: int, start: float, end: float, copied: bool) -> None:
-        """Begin a hold that is written from ``start`` to ``end``; a view that is computed shares its base's storage."""
+    def open(self, value: int, memory: int, start: float, until: float, copied: bool) -> None:
+        """Begin a hold that is written until ``until``; a view that is computed shares its base's storage."""
         level = self.levels.get(memory)
         if level is None:
             return
@@ -138,19 +143,19 @@ class Holds:
         storage.values.append(value)
         self.storage[value, memory] = storage
         self._journal.add(storage.values.pop, lambda: self.storage.pop((value, memory)))
-        self.use(value, memory, end)
+        self.use(value, memory, until)
 
-    def use(self, value: int, memory: int, end: float) -> None:
-        """Something reads the value there until ``end``."""
+    def use(self, value: int, memory: int, until: float) -> None:
+        """Something reads or writes the value there; see `used_until`."""
         storage = self.storage.get((value, memory))
         if storage is None:
             return
-        until, last = storage.until, self.last_use.get((value, memory), 0.0)
-        storage.until = max(until, end)
-        self.last_use[value, memory] = max(last, end)
+        before, last = storage.until, self.last_use.get((value, memory), 0.0)
+        storage.until = max(before, until)
+        self.last_use[value, memory] = max(last, until)
 
         def undo() -> None:
-            storage.until = until
+            storage.until = before
             self.last_use[value, memory] = last
 
         self._journal.add(undo)

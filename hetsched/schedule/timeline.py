@@ -14,7 +14,7 @@ from hetsched.schedule.copies import Copies
 from hetsched.schedule.evict import evict_one
 from hetsched.schedule.gaps import Gaps
 from hetsched.schedule.journal import Journal
-from hetsched.schedule.memory import Holds, require_room, too_small
+from hetsched.schedule.memory import Holds, require_room, too_small, used_until
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Placement, Schedule
 
@@ -134,7 +134,7 @@ class Timeline:
         for value in self.problem.writes[task]:
             self.copies.computed(value, memory, start, placement.end)
         for value in self.problem.reads[task]:
-            self.holds.use(value, memory, placement.end)
+            self.holds.use(value, memory, used_until(start, placement.end))
             self.unread[value].discard(task)
         self.holds.take_static(task, memory, start)
         self._release((*self.problem.reads[task], *self.problem.writes[task]))

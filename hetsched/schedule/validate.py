@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import zip_longest
 
 from hetsched.schedule.problem import Problem
@@ -60,7 +60,7 @@ class _Stay:
     available: float
     computed_by: Placement | None = None
     evicted: float = math.inf
-    last_use: float = field(default=0.0)
+    last_use: float = 0.0
 
 
 class _Check:
@@ -72,6 +72,7 @@ class _Check:
         self.epsilon = TOLERANCE * schedule.makespan_seconds
         self.required = set(problem.required)
         self.stays: dict[tuple[int, int], list[_Stay]] = defaultdict(list)
+        self.touched: dict[Placement, list[_Stay]] = defaultdict(list)
 
     def violations(self) -> Iterator[Violation]:
         yield from self.check_placements()
@@ -169,7 +170,9 @@ class _Check:
             self.stays[int(value), int(memory)].append(_Stay(int(value), int(memory), 0.0, 0.0))
         for p in self.placements:
             for value in self.problem.writes[p.task]:
-                self.stays[value, self.memory_of(p)].append(_Stay(value, self.memory_of(p), p.start, p.end, p))
+                made = _Stay(value, self.memory_of(p), p.start, p.end, p)
+                self.stays[value, made.memory].append(made)
+                self.touched[p].append(made)
         for t in self.transfers:
             self.stays[t.value, t.target].append(_Stay(t.value, t.target, t.start, t.end))
         evictions: dict[tuple[int, int], list[float]] = defaultdict(list)
@@ -208,6 +211,8 @@ class _Check:
         present = [stay for stay in arrived if use.end <= stay.evicted + self.epsilon]
         if present:
             present[0].last_use = max(present[0].last_use, use.end)
+            if isinstance(use, Placement):
+                self.touched[use].append(present[0])
         elif arrived:
             yield Violation("eviction", f"{self.what(use)} uses {self.where(*place)}, which is evicted before it ends")
         else:
@@ -219,24 +224,36 @@ class _Check:
                 yield Violation("required", f"{self.where(value, memory)} is not there at the end")
 
     def check_capacity(self) -> Iterator[Violation]:
+        """Sweep over time; what takes no time needs, in its moment, its own bytes besides those held across it."""
         problem = self.problem
-        changes: dict[int, list[tuple[float, float]]] = defaultdict(list)
+        room = problem.value_bytes if problem.values_take_room else 0 * problem.value_bytes
+        steps: dict[int, list[tuple[float, bool, float]]] = defaultdict(list)
+        storage_of: dict[_Stay, tuple[_Stay, float, float]] = {}
         for stays in self.storages():
-            begins = stays[0].begins
-            ends = max(map(self.end_of, stays))
-            if begins < ends - self.epsilon:
-                n_bytes = float(problem.value_bytes[stays[0].value]) if problem.values_take_room else 0.0
-                changes[stays[0].memory] += [(begins, n_bytes), (ends - self.epsilon, -n_bytes)]
+            first, ends = stays[0], max(map(self.end_of, stays)) - self.epsilon
+            storage_of |= dict.fromkeys(stays, (first, first.begins, ends))
+            n_bytes = float(room[first.value])
+            if first.begins < ends:
+                steps[first.memory] += [(first.begins, True, n_bytes), (ends, True, -n_bytes)]
+            else:
+                steps[first.memory].append((first.begins, False, n_bytes))
+        for placement, touched in self.touched.items():
+            if placement.end - placement.start <= self.epsilon:
+                storages = {storage_of[stay] for stay in touched}
+                brief = [s for s, begins, ends in storages if not begins < placement.start <= ends]
+                n_bytes = sum(float(room[storage.value]) for storage in brief)
+                steps[self.memory_of(placement)].append((placement.start, False, n_bytes))
         for task, placement in {placement.task: placement for placement in reversed(self.placements)}.items():
-            changes[self.memory_of(placement)].append((placement.start, float(problem.static_bytes[task])))
-        for memory, steps in sorted(changes.items()):
+            steps[self.memory_of(placement)].append((placement.start, True, float(problem.static_bytes[task])))
+        for memory, changes in sorted(steps.items()):
             taken, capacity = 0.0, float(problem.capacity[memory])
-            for time, n_bytes in sorted(steps):
-                taken += n_bytes
-                if taken > capacity * (1 + TOLERANCE):
+            for time, lasts, n_bytes in sorted(changes):
+                held = taken + n_bytes
+                if held > capacity * (1 + TOLERANCE):
                     where = problem.memory_names[memory]
-                    yield Violation("capacity", f"{where} holds {taken:.9g} bytes at {time:.9g} and has {capacity:.9g}")
+                    yield Violation("capacity", f"{where} holds {held:.9g} bytes at {time:.9g} and has {capacity:.9g}")
                     break
+                taken = held if lasts else taken
 
     def end_of(self, stay: _Stay) -> float:
         if (stay.value, stay.memory) in self.required or self.problem.persistent[stay.value]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from settings import Setting, platform_named
+
+import hetsched
 
 _PLACES = [
     pytest.param(("local", "cpu"), id="local-cpu"),
@@ -16,15 +20,26 @@ _PLACES = [
         id="local-cuda",
         marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")],
     ),
+    pytest.param(("ray", "one node"), id="ray-one-node", marks=pytest.mark.ray),
+    pytest.param(("ray", "three nodes"), id="ray-three-nodes", marks=pytest.mark.ray),
 ]
 
 
-@pytest.fixture(params=_PLACES)
-def place(request: pytest.FixtureRequest) -> tuple[str, str]:
-    return request.param
+@pytest.fixture(scope="session", params=_PLACES)
+def place(request: pytest.FixtureRequest) -> Iterator[tuple[str, hetsched.Platform]]:
+    """An executor and a platform; a Ray place is one session, whose actors all tests share."""
+    executor, platform = request.param
+    if executor == "local":
+        yield executor, platform_named("cpu" if platform == "cuda" else platform)
+        return
+    from clusters import three_nodes
+
+    with three_nodes(request) if platform == "three nodes" else hetsched.session(executor="ray") as session:
+        given = platform_named("three-nodes") if platform == "three nodes" else None
+        yield executor, session.executor.prepare(given)
 
 
 @pytest.fixture(params=["auto", "round_robin"])
-def setting(request: pytest.FixtureRequest, place: tuple[str, str]) -> Setting:
+def setting(request: pytest.FixtureRequest, place: tuple[str, hetsched.Platform]) -> Setting:
     executor, platform = place
-    return Setting(executor, platform_named("cpu" if platform == "cuda" else platform), request.param)
+    return Setting(executor, platform, request.param)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import assume, given, reject
 from hypothesis import strategies as st
@@ -36,14 +35,7 @@ def spilled(draw: st.DrawFn) -> Schedule:
 
 
 def scheduled(name: str) -> st.SearchStrategy[Schedule]:
-    return problems().map(taking_time_where_room_is_short).map(SCHEDULERS[name])
-
-
-def taking_time_where_room_is_short(problem: Problem) -> Problem:
-    """Schedulers count bytes over time, which what a task holds for no time escapes; a plan needs room for it."""
-    if np.isinf(problem.capacity).all():
-        return problem
-    return replace(problem, seconds=np.maximum(problem.seconds, 0.25))
+    return problems().map(SCHEDULERS[name])
 
 
 every_scheduler = pytest.mark.parametrize(

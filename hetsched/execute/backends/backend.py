@@ -43,7 +43,14 @@ class Work:
 
 
 class Lane(Protocol):
-    """One ordered stream of steps on a device, or on the way into a memory; driven by one thread at a time."""
+    """One ordered stream of steps on a device, or on the way into a memory; driven by one thread at a time.
+
+    Attributes:
+        calls_directly: in this run, to `execute` is to call and nothing else, so that the driver may do it itself.
+    """
+
+    @property
+    def calls_directly(self) -> bool: ...
 
     def scope(self) -> AbstractContextManager[object]:
         """Entered by the driving thread around each run (thread settings, current stream)."""

@@ -22,6 +22,10 @@ class HostLane:
         self._started_at = 0.0
         self._timed = False
 
+    @property
+    def calls_directly(self) -> bool:
+        return not self._timed
+
     @contextmanager
     def scope(self) -> Iterator[None]:
         before = torch.get_num_threads()

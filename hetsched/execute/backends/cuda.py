@@ -27,6 +27,10 @@ class StreamLane:
         self._origin_seconds = 0.0
         self._timed = False
 
+    @property
+    def calls_directly(self) -> bool:
+        return False
+
     @contextmanager
     def scope(self) -> Iterator[None]:
         before = torch.accelerator.current_stream(self._device)

@@ -35,6 +35,10 @@ class EmulatedLane:
         self._started_at = self._free_at = 0.0
         self._run = 0
 
+    @property
+    def calls_directly(self) -> bool:
+        return False
+
     @contextmanager
     def scope(self) -> Iterator[None]:
         before = torch.get_num_threads()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from time import time
@@ -20,15 +20,14 @@ from hetsched.execute.ray_cluster.mailbox import Box, Boxes, Epoch
 from hetsched.execute.ray_cluster.parcels import Kept, pack, sendable_error, unpack
 from hetsched.execute.worker import Stopped
 from hetsched.plan.plan import Compute, Copy, Plan
+from hetsched.platform.cluster import DRIVER
 from hetsched.trace.trace import Trace
-
-DRIVER = "driver"
-"""Name of the process that the user's own code runs in."""
 
 _WINDOW = 16
 """Letters that may be on their way from a process before it waits for the oldest to arrive."""
 
-_SETUP_RUN = 0
+SETUP_RUN = 0
+"""Number of the epoch in which a program's constants are moved; its runs count from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +47,10 @@ class Ways:
     owners: Mapping[str, str]
     peers: Mapping[str, Any]
     kept: frozenset[str]
+
+
+Letters = Sequence[tuple[int, Letter]]
+"""Letters by position."""
 
 
 class ActorMail:
@@ -100,6 +103,10 @@ def send(
         ray.wait([oldest])
 
 
+Work = Callable[[ActorMail], Trace | None]
+"""What an epoch is about."""
+
+
 class ProcessActor:
     """One process; holds the parts of all programs of its session that touch its memories."""
 
@@ -120,37 +127,25 @@ class ProcessActor:
         kept = _staying_outputs(plan, owners) if settings.outputs_as == "refs" else frozenset()
         self._ways[program] = Ways(owners, peers, kept)
 
-    def set_up(self, program: int) -> Iterator[Report]:
+    def set_up(self, program: int) -> Report:
         """Take constants to their places; the driver and other processes do so at the same time."""
 
-        def work(mail: ActorMail) -> Trace | None:
+        def work(mail: ActorMail) -> None:
             self._parts[program].set_up({}, mail)
-            return None
 
-        return self._serve((program, _SETUP_RUN), work)
+        return self._at_once((program, SETUP_RUN), work, ())
 
-    def run(self, program: int, run: int, seed: int, traced: bool) -> Iterator[Report]:
-        """Run the body once, yielding what is for the driver as it comes."""
+    def run(self, program: int, run: int, seed: int, traced: bool, letters: Letters) -> Report:
+        """Run the body once; what is for the driver comes with the report."""
+        return self._at_once((program, run), self._body(program, seed, traced), letters)
 
-        def work(mail: ActorMail) -> Trace | None:
-            return self._parts[program].run({}, mail, seed=seed, traced=traced).trace
-
-        return self._serve((program, run), work)
-
-    def _serve(self, epoch: Epoch, work: Any) -> Iterator[Report]:
+    def stream(self, program: int, run: int, seed: int, traced: bool, letters: Letters) -> Iterator[Report]:
+        """Run the body once, and yield what is for the driver as it comes."""
         outbox: SimpleQueue[tuple[int, Letter] | None] = SimpleQueue()
-        box = self._boxes.box(epoch)
-        mail = ActorMail(epoch, box, self._ways[epoch[0]], outbox)
-        end: list[Report] = []
-        began_at = time()
+        ended: list[Report] = []
 
         def serve() -> None:
-            try:
-                end.append(Report(trace=None if box.stopped else work(mail), began_at=began_at))
-            except Stopped:
-                end.append(Report(began_at=began_at))
-            except BaseException as error:  # noqa: BLE001  (reported to the driver, which raises it)
-                end.append(Report(error=sendable_error(error)))
+            ended.append(self._work((program, run), self._body(program, seed, traced), letters, outbox))
             outbox.put(None)
 
         worker = threading.Thread(target=serve, name=f"hetsched {self._name}", daemon=True)
@@ -158,8 +153,32 @@ class ProcessActor:
         while (letter := outbox.get()) is not None:
             yield Report((letter,))
         worker.join()
-        self._boxes.end(epoch)
-        yield end[0]
+        yield ended[0]
+
+    def _body(self, program: int, seed: int, traced: bool) -> Work:
+        return lambda mail: self._parts[program].run({}, mail, seed=seed, traced=traced).trace
+
+    def _at_once(self, epoch: Epoch, work: Work, letters: Letters) -> Report:
+        outbox: SimpleQueue[tuple[int, Letter] | None] = SimpleQueue()
+        report = self._work(epoch, work, letters, outbox)
+        outbox.put(None)
+        return replace(report, letters=tuple(iter(outbox.get, None)))
+
+    def _work(self, epoch: Epoch, work: Work, letters: Letters, outbox: SimpleQueue[Any]) -> Report:
+        box = self._boxes.box(epoch)
+        for position, letter in letters:
+            box.put(position, letter)
+        mail = ActorMail(epoch, box, self._ways[epoch[0]], outbox)
+        began_at = time()
+        try:
+            trace = None if box.stopped else work(mail)
+        except Stopped:
+            return Report(began_at=began_at)
+        except BaseException as error:  # noqa: BLE001  (reported to the driver, which raises it)
+            return Report(began_at=began_at, error=sendable_error(error))
+        finally:
+            self._boxes.end(epoch)
+        return Report(trace=trace, began_at=began_at)
 
     def deliver(self, epoch: Epoch, position: int, letter: Letter) -> None:
         """A letter has come; too late for its epoch it is dropped."""

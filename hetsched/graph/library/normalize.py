@@ -38,7 +38,7 @@ def _batch_norm(
     return torch.nn.functional.batch_norm(x, mean, variance, weight, bias, training=False, eps=eps)
 
 
-define("softmax", _softmax, 1, "normalize", per_output(7), checks=floating)
-define("log_softmax", _log_softmax, 1, "normalize", per_output(7), checks=floating)
+define("softmax", _softmax, 1, "normalize", per_output(7), checks=_checked)
+define("log_softmax", _log_softmax, 1, "normalize", per_output(7), checks=_checked)
 define("layer_norm", _layer_norm, (1, 3), "normalize", per_output(8), checks=same_dtype)
 define("batch_norm", _batch_norm, (3, 5), "normalize", per_output(4))

@@ -219,3 +219,41 @@ def test_what_is_assembled_can_be_scheduled() -> None:
     schedule = solve(problem, "heft")
     assert validate(problem, schedule) == []
     assert schedule.lower_bound_seconds == pytest.approx(3.0, rel=1e-3)
+
+
+def on_demand(*names: str) -> Platform:
+    devices = (replace(device, on_demand=device.name in names) for device in PLATFORM.devices)
+    return PLATFORM.with_devices(tuple(devices))
+
+
+def allowed_for_y(platform: Platform, **settings: object) -> list[bool]:
+    graph = graph_(**settings)  # type: ignore[arg-type]
+    return problem_of(graph, platform).allowed[1].tolist()
+
+
+def test_a_device_on_demand_takes_only_what_names_it_its_memory_or_its_host() -> None:
+    platform = on_demand("far/cpu:0")
+    assert allowed_for_y(platform) == [True, True, True, False]
+    for selector in ("far/cpu:0", "far/ram", "far"):
+        assert allowed_for_y(platform, options=NodeOptions(devices=(selector,))) == [False, False, False, True]
+    assert allowed_for_y(platform, options=NodeOptions(devices=("cpu",))) == [True, True, False, False]
+    assert allowed_for_y(platform, options=NodeOptions(devices=("cpu", "far"))) == [True, True, False, True]
+
+
+def test_a_label_or_a_kind_does_not_name_a_device_on_demand() -> None:
+    with pytest.raises(GraphError, match=r"no device .* is 'cloud'; it has .*far/cpu:0 \(cpu when named\)"):
+        problem_of(graph_(options=NodeOptions(devices=("cloud",))), on_demand("far/cpu:0"))
+
+
+def test_a_device_on_demand_takes_what_may_be_in_its_memory_only() -> None:
+    platform = replace(on_demand("far/cpu:0"), home="far/ram")
+    assert allowed_for_y(platform, keep_on=("far",)) == [False, False, False, True]
+    near_too = on_demand("cpu:0", "cpu:1")
+    assert allowed_for_y(near_too, keep_on=("near",)) == [False, False, True, False]
+    assert allowed_for_y(near_too, keep_on=("ram",)) == [True, True, False, False]
+
+
+def test_a_platform_of_nothing_but_devices_on_demand() -> None:
+    everything = on_demand(*(device.name for device in PLATFORM.devices))
+    with pytest.raises(GraphError, match="node 'h': no device of platform 'two hosts' takes tasks that do not name it"):
+        problem_of(graph_(), everything)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hetsched.errors import ScheduleError
-from hetsched.schedule import solve
+from hetsched.schedule import SCHEDULERS, solve
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.validate import validate
 
@@ -136,14 +136,35 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"edges": [["a", "b"]]}, r"edges\[0\]: it must be \[from, to, bytes\]"),
     ({"edges": [["a", "b", float("inf")]]}, r"edges\[0\]: bytes: it is inf"),
     ({"edges": [["a", "b", 1.0], ["b", "a", 1.0]]}, "edges: task 'a' is on or behind a cycle"),
+    ({"edges": [["a", "b", 10**400]]}, r"edges\[0\]: bytes: it is 10+\.\.\.0+; it must be a finite number"),
+    ({"memory_bytes": [4.0]}, "memory_bytes: it must be an object with bytes by device"),
+    ({"memory_bytes": {"tpu": 4.0}}, "memory_bytes: there is no device 'tpu'"),
+    ({"tasks": [{"id": "a", "times": TIMES, "mem": []}], "edges": []}, r"task 'a': mem: it is \[\]"),
 ]
 
 
 @pytest.mark.parametrize(("changes", "message"), WRONG)
 def test_a_malformed_instance_names_file_and_field(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ScheduleError, match=message) as raised:
-        load(tmp_path, changes)
+        load(tmp_path, changes, memory=True)
     assert "can run on none" in message or "small.json" in str(raised.value)
+
+
+def test_devices_with_a_limit_each_share_no_memory(tmp_path: Path) -> None:
+    limited = {"memory_bytes": {"cpu0": 7.0, "cpu1": 7.0}}
+    assert load(tmp_path, limited).memory_names == ("cpu0", "gpu")
+    problem = load(tmp_path, limited, memory=True)
+    assert problem.memory_names == ("cpu0", "cpu1", "gpu")
+    assert problem.capacity.tolist() == [7.0, 7.0, np.inf]
+    for name in SCHEDULERS:
+        assert validate(problem, solve(problem, name)) == []
+
+
+def test_an_instance_that_is_nested_without_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(ScheduleError, match=r"deep.json: is nested too deep"):
+        Problem.load(path)
 
 
 def test_an_instance_that_cannot_be_read_is_named(tmp_path: Path) -> None:

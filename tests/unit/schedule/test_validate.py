@@ -160,3 +160,11 @@ def test_static_bytes_are_taken_for_ever() -> None:
     placed = (Placement(0, 0, 0.0, 1.0), Placement(1, 0, 1.0, 2.0))
     assert rules(problem, placed, ()) == {"capacity"}
     assert rules(replace(problem, capacity=np.array([12.0])), placed, ()) == set()
+
+
+@pytest.mark.parametrize(("capacity", "broken"), [(18.0, set()), (17.0, {"capacity"})])
+def test_a_task_that_takes_no_time_needs_room_for_all_that_it_touches(capacity: float, broken: set[str]) -> None:
+    tasks = {"held": ((), 1.0), "read": ((), 1.0), "moment": (("read",), 0.0), "last": (("held",), 1.0)}
+    problem = make_problem(tasks, n_bytes={"held": 8.0, "read": 4.0, "moment": 6.0}, capacity={"ram": capacity})
+    placed = tuple(Placement(task, 0, float(task), task + problem.seconds[task, 0]) for task in range(3))
+    assert rules(problem, (*placed, Placement(3, 0, 2.0, 3.0)), ()) == broken
