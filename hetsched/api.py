@@ -38,9 +38,6 @@ from hetsched.trace.trace import Trace
 
 log = logging.getLogger(__name__)
 
-HOME = (DRIVER,)
-"""Where values stay that cannot be sent to another process."""
-
 
 def run(
     graph: nx.DiGraph,
@@ -122,7 +119,8 @@ def compile(  # noqa: A001  (the name users know from torch and re)
             opened.callback(runner.close)
         if outputs_as == "refs" and (is_ours or isinstance(runner, LocalExecutor)):
             raise ExecutionError("outputs_as='refs' needs an open session(executor='ray'), where they live")
-        frozen = _freeze(_kept_home(graph, inputs, runner), _described(inputs, graph, runner), outputs)
+        given, bound = _described(inputs, graph, runner), _bound(graph, inputs, runner)
+        frozen = freeze(graph, given, outputs, bound)
         machine = with_rates(runner.prepare(_loaded(platform), device_rates))
         decision = _decide(frozen, machine, scheduler, objective, model, expected_runs)
         settings = RunSettings(debug, time_scale=_time_scale_of(frozen, decision.platform), outputs_as=outputs_as)
@@ -140,31 +138,22 @@ def simulate(
     cost_model: CostModel | None = None,
 ) -> Trace:
     """Predict a run without touching a tensor; see `run` for arguments and errors."""
-    frozen = _freeze(graph, inputs, outputs)
+    frozen = freeze(graph, by_key(inputs, input_keys(graph)), outputs)
     machine = with_rates(LocalExecutor().prepare(_loaded(platform)))
     return _decide(frozen, machine, scheduler, objective, cost_model or Roofline(), 1).predicted
 
 
-def _described(inputs: Inputs | None, graph: nx.DiGraph, executor: Executor) -> Inputs | None:
-    """The inputs, each that only refers to a value replaced by what is known of that value."""
-    given = by_key(inputs, input_keys(graph)) if inputs else {}
+def _described(inputs: Inputs | None, graph: nx.DiGraph, executor: Executor) -> dict[Hashable, object]:
+    """The inputs by key, each that only refers to a value replaced by what is known of that value."""
+    given = by_key(inputs, input_keys(graph))
     return {key: executor.spec_of(value) if is_reference(value) else value for key, value in given.items()}
 
 
-def _kept_home(graph: nx.DiGraph, inputs: Inputs | None, executor: Executor) -> nx.DiGraph:
-    """The graph with its values that cannot leave this process marked so; the user's own graph is not changed."""
-    given = dict(by_key(inputs, input_keys(graph)))
-    values = {key: given.get(key, attributes.get("value")) for key, attributes in graph.nodes.items()}
-    stay = {key: HOME for key, value in values.items() if executor.must_stay_home(value)}
-    if not stay:
-        return graph
-    marked: nx.DiGraph = graph.copy()
-    nx.set_node_attributes(marked, stay, "keep_on")
-    return marked
-
-
-def _freeze(graph: nx.DiGraph, inputs: Inputs | None, outputs: Iterable[Hashable] | None) -> FrozenGraph:
-    return freeze(graph, by_key(inputs, input_keys(graph) if inputs else ()), outputs)
+def _bound(graph: nx.DiGraph, inputs: Inputs | None, executor: Executor) -> dict[Hashable, tuple[str, ...]]:
+    """Sources that cannot leave this process."""
+    given = by_key(inputs, input_keys(graph))
+    values = ((key, given.get(key, attributes.get("value"))) for key, attributes in graph.nodes.items())
+    return {key: (DRIVER,) for key, value in values if executor.must_stay_home(value)}
 
 
 def _decide(

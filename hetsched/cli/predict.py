@@ -39,7 +39,7 @@ def simulate(
     as_json: options.AsJson = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Predict how long a pipeline file would take; no tensor is touched."""
+    """Predict how long a pipeline file would take; its inputs are loaded, its tasks don't run."""
     import hetsched
     from hetsched.trace.units import show_bytes, show_seconds
 

@@ -42,5 +42,5 @@ def _problem(detail: Any) -> str:
         case "wrong":
             return str(detail["msg"])
     shown = repr(detail["input"])
-    message = str(detail["msg"]).removeprefix("Input ")
+    message = str(detail["msg"]).removeprefix("Input ").partition(" or instance of ")[0]
     return f"{message[0].lower()}{message[1:]}; it is {shown if len(shown) <= 60 else f'{shown[:57]}...'}"

@@ -162,9 +162,9 @@ _HALVES = {"": _call, "post": _post, "take": _take}
 def _slot(result: object, slot: int, step: Step, run: Run) -> object:
     try:
         return result[slot]  # type: ignore[index]  # that it can be indexed is what is found out here
-    except (TypeError, IndexError, KeyError) as error:
+    except (TypeError, IndexError, KeyError):
         cause = TypeError(f"the op returned {describe(result)}, which has no slot {slot}")
-        raise _failure(step, run, cause) from error
+        raise _failure(step, run, cause) from cause
 
 
 def _failure(step: Step, run: Run, cause: Exception) -> TaskFailedError:

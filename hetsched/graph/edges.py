@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
+
+import numpy as np
 
 from hetsched.errors import GraphError
 
@@ -78,12 +79,12 @@ def _uses_of_edge(name: str, key: Hashable, attributes: Mapping[str, Any]) -> li
 
 
 def _is_index(given: object) -> bool:
-    return isinstance(given, Integral) and not isinstance(given, bool) and given >= 0
+    return isinstance(given, int | np.integer) and not isinstance(given, bool) and bool(given >= 0)
 
 
 def _plain(given: Any) -> Any:
     """An int for any whole number, such as numpy's."""
-    return int(given) if isinstance(given, Integral) else given
+    return int(given) if isinstance(given, int | np.integer) else given
 
 
 def _named(key: Hashable) -> str:

@@ -24,6 +24,7 @@ def freeze(
     graph: nx.DiGraph,
     inputs: Mapping[Hashable, object] | None = None,
     outputs: Iterable[Hashable] | None = None,
+    bound: Mapping[Hashable, tuple[str, ...]] | None = None,
 ) -> FrozenGraph:
     """Check a graph and freeze it.
 
@@ -32,6 +33,7 @@ def freeze(
         inputs: values (or their specs) of this run by node key; a constant named here becomes an input.
         outputs: keys of the nodes whose values are asked for; the sinks when left out. Tasks and sources that none of
             them needs are left out.
+        bound: sources that cannot leave some hosts or memories, by node key; as if ``keep_on=`` said so.
 
     Raises:
         GraphError: the graph is malformed, or an op cannot take its operands; names the node and the cure.
@@ -43,7 +45,7 @@ def freeze(
     order = _topological_order(graph, nodes)
     requested = _requested(graph, nodes, outputs)
     needed = _needed(nodes, order, requested)
-    builder = _Builder(nodes, given)
+    builder = _Builder(nodes, given, bound or {})
     for key in nodes:
         if key in needed and not nodes[key].is_task:
             builder.add_source(key)
@@ -216,9 +218,15 @@ def _used_slots(
 class _Builder:
     """Collects values and tasks; everything a task reads is added before it."""
 
-    def __init__(self, nodes: Mapping[Hashable, _Node], given: Mapping[Hashable, Spec | None]) -> None:
+    def __init__(
+        self,
+        nodes: Mapping[Hashable, _Node],
+        given: Mapping[Hashable, Spec | None],
+        bound: Mapping[Hashable, tuple[str, ...]],
+    ) -> None:
         self._nodes = nodes
         self._given = given
+        self._bound = bound
         self._values: list[Value] = []
         self._tasks: list[Task] = []
         self._index: dict[tuple[Hashable, int | None], int] = {}
@@ -227,7 +235,7 @@ class _Builder:
     def add_source(self, key: Hashable) -> None:
         """Add an input or a constant."""
         node = self._nodes[key]
-        keep_on = keep_on_of(node.name, node.attributes)
+        keep_on = self._bound.get(key) or keep_on_of(node.name, node.attributes)
         if key in self._given or "value" not in node.attributes:
             spec = _input_spec(node, self._given.get(key), key in self._given)
             self._add(Value(node.name, key, None, spec=spec, is_input=True, keep_on=keep_on))

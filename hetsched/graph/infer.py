@@ -133,7 +133,8 @@ def _output(op: Op, use: _Use) -> tuple[Spec | None, tuple[int | None, ...]]:
         operands = [_meta(spec) for spec in use.operands]
         keywords = {name: _meta(spec) for name, spec in use.keywords}
     except _NoTensorError as error:
-        if op.strict and error.spec.type_name not in _NUMBERS:
+        is_number = error.spec.type_name in _NUMBERS and error.spec in use.specs  # a list of numbers is none
+        if op.strict and not is_number:
             raise GraphError(f"op {op.name!r} with {use}: it takes tensors; give torch.as_tensor(...)") from None
         return None, ()
     try:

@@ -13,6 +13,7 @@ from typing import Any, overload
 import torch
 
 from hetsched.errors import GraphError
+from hetsched.graph.torch_random import seeded
 from hetsched.graph.values import Spec, TensorSpec
 
 Kernel = Callable[..., Any]
@@ -217,10 +218,16 @@ def _torch_op(function: Kernel) -> Op:
     name = callable_name(function)
     short = name.removeprefix("aten.")
     cost = TORCH_COSTS.get(short) or (_POINTWISE if _is_pointwise(short) else Cost(short))
-    random = short in _RANDOM_TORCH_FUNCTIONS
-    kernel = _RANDOM_TORCH_FUNCTIONS[short](function) if random else function
+    draw = seeded(short, function)
     return Op(
-        name, {ANY_KIND: kernel}, cost.flops, cost.n_bytes, cost.family, pure=True, random=random, infer=cost.infer
+        name,
+        {ANY_KIND: draw or function},
+        cost.flops,
+        cost.n_bytes,
+        cost.family,
+        pure=True,
+        random=draw is not None,
+        infer=cost.infer,
     )
 
 
@@ -277,27 +284,3 @@ def is_torch_function(function: object) -> bool:
 def _is_from_torch(owner: object) -> bool:
     name = getattr(owner, "__module__", None) or getattr(owner, "__name__", "") or ""
     return str(name).split(".")[0] == "torch"
-
-
-def _factory(function: Kernel) -> Kernel:
-    def draw(*operands: Any, generator: torch.Generator | None, **params: Any) -> Any:
-        device = None if generator is None else generator.device
-        return function(*operands, generator=generator, device=device, **params)
-
-    return draw
-
-
-def _sampler(function: Kernel) -> Kernel:
-    return function
-
-
-_RANDOM_TORCH_FUNCTIONS: Mapping[str, Callable[[Kernel], Kernel]] = {
-    "rand": _factory,
-    "randn": _factory,
-    "randint": _factory,
-    "randperm": _factory,
-    "bernoulli": _sampler,
-    "multinomial": _sampler,
-    "normal": _sampler,
-}
-"""torch's functions that draw random numbers and take ``generator=``; factories need the device as well."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 from hetsched.errors import PlatformError
-from hetsched.platform.discover import NOMINAL_PCIE, cpu_model, discover_host
 from hetsched.platform.layout import layouts_of
+from hetsched.platform.nominal import NOMINAL_MAIL, NOMINAL_NIC, NOMINAL_PCIE
 from hetsched.platform.platform import HOST_KIND, Device, Host, Link, Memory, Platform, Process, Rates, Route
 
 logger = logging.getLogger(__name__)
@@ -27,12 +27,6 @@ DRIVER = "driver"
 
 NODE_ID = "ray.io/node-id"
 """The host label that says which node of the cluster a host is."""
-
-NOMINAL_MAIL = Link("", latency_seconds=1e-3, bytes_per_second=1.3e9)
-"""Between two processes through Ray's object store: 1 KB took 1.0 ms and 64 MB 51 ms between two actors of one node."""
-
-NOMINAL_NIC = Link("", latency_seconds=0.5e-3, bytes_per_second=1.25e9)
-"""Ten-gigabit Ethernet, one way of one node; two of them make one hop of mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +117,8 @@ def discover_cluster(cluster: Nodes, rates_of: Callable[[Device], Rates | None] 
 
 def probe_host(n_gpus: int) -> HostFacts:
     """Facts of the host this runs on, with at most so many of its GPUs."""
+    from hetsched.platform.discover import discover_host
+
     platform = discover_host()
     capacity = {memory.name: memory.capacity_bytes for memory in platform.memories}
     cpus = [device for device in platform.devices if device.kind == HOST_KIND]
@@ -164,6 +160,8 @@ def _with_rates(
 
     A CPU like this process's own is measured here.
     """
+    from hetsched.platform.discover import cpu_model
+
     here = cpu_model()
     first: dict[tuple[str, str], tuple[Node, Device]] = {}
     for node, known in zip(nodes, facts, strict=True):

@@ -16,14 +16,13 @@ import torch
 from hetsched.platform.cgroup import cpu_limit, memory_limit
 from hetsched.platform.layout import layouts_of
 from hetsched.platform.load import read_gpus
+from hetsched.platform.nominal import NOMINAL_PCIE
 from hetsched.platform.platform import HOST_KIND, Device, Host, Link, Memory, Platform, Process, Route
 
 logger = logging.getLogger(__name__)
 
 HOST = "local"
 RAM = "ram"
-NOMINAL_PCIE = Link("", latency_seconds=10e-6, bytes_per_second=12e9)
-"""A PCIe 3.0 x16 slot in practice; stands until `hetsched.cost.calibrate` has measured the real one."""
 
 
 def discover_host() -> Platform:

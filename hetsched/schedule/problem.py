@@ -202,19 +202,21 @@ class Problem:
 
 
 def _check_numbers(problem: Problem) -> None:
-    for what, table, may_be_infinite in (
-        ("seconds", problem.seconds, True),
-        ("deviation", problem.deviation, False),
-        ("bytes", problem.value_bytes, False),
-        ("static bytes", problem.static_bytes, False),
-        ("capacity", problem.capacity, True),
+    tasks, values, memories = problem.task_names, problem.value_names, problem.memory_names
+    for what, table, names, may_be_infinite in (
+        ("seconds", problem.seconds, tasks, True),
+        ("deviation", problem.deviation, tasks, False),
+        ("bytes", problem.value_bytes, values, False),
+        ("static bytes", problem.static_bytes, tasks, False),
+        ("capacity", problem.capacity, memories, True),
+        ("latency", problem.latency, memories, True),
+        ("seconds per byte", problem.seconds_per_byte, memories, True),
     ):
         wrong = np.isnan(table) | (table < 0)
         if not may_be_infinite:
             wrong |= np.isinf(table)
         if wrong.any():
             place = np.argwhere(wrong)[0].tolist()
-            names = {"bytes": problem.value_names, "capacity": problem.memory_names}.get(what, problem.task_names)
             raise CostError(f"{names[place[0]]!r}: {what} is {table[tuple(place)]}; it must be a number, zero or more")
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import clusters
 import pytest
 import torch
 from settings import Setting, platform_named
 
 import hetsched
+from hetsched.cost.calibrate import device_rates
 
 _PLACES = [
     pytest.param(("local", "cpu"), id="local-cpu"),
@@ -25,18 +27,17 @@ _PLACES = [
 ]
 
 
-@pytest.fixture(scope="session", params=_PLACES)
+@pytest.fixture(scope="module", params=_PLACES)
 def place(request: pytest.FixtureRequest) -> Iterator[tuple[str, hetsched.Platform]]:
     """An executor and a platform; a Ray place is one session, whose actors all tests share."""
     executor, platform = request.param
     if executor == "local":
         yield executor, platform_named("cpu" if platform == "cuda" else platform)
         return
-    from clusters import three_nodes
-
-    with three_nodes(request) if platform == "three nodes" else hetsched.session(executor="ray") as session:
-        given = platform_named("three-nodes") if platform == "three nodes" else None
-        yield executor, session.executor.prepare(given)
+    address = request.getfixturevalue("ray_cluster") if platform == "three nodes" else None
+    with hetsched.session(executor="ray", address=address) as session:
+        given = clusters.three_nodes() if platform == "three nodes" else None
+        yield executor, session.executor.prepare(given, device_rates)
 
 
 @pytest.fixture(params=["auto", "round_robin"])

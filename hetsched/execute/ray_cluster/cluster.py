@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hetsched.errors import ExecutionError
-from hetsched.execute.ray_cluster.environment import LOOPBACK, QUIET, ray_environment, token_settings
+from hetsched.execute.ray_cluster.environment import LOOPBACK, QUIET, ray_environment, read_again, token_settings
 from hetsched.execute.ray_cluster.join import join, require_connected_to
 from hetsched.execute.ray_cluster.private import PrivateRay
 from hetsched.platform.cluster import NODE_ID, Node
@@ -111,6 +111,7 @@ class Cluster:
         leave, self._leave = self._leave, None
         if leave is not None:
             leave()
+            read_again()  # the user's own next connection has other settings
 
 
 def _node(entry: Mapping[str, Any], here: str) -> Node:

@@ -15,8 +15,6 @@ QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """The one setting that makes all of Ray listen on 127.0.0.1; it is made for other systems, and works on Linux too."""
 
-_AUTH_MODE = "RAY_AUTH_MODE"
-
 
 def _is_loopback_only() -> bool:
     """Whether the environment asks Ray to stay on loopback."""
@@ -25,7 +23,7 @@ def _is_loopback_only() -> bool:
 
 def token_settings(path: Path) -> dict[str, str | None]:
     """Use the token in that file, whatever the user's environment says."""
-    return {_AUTH_MODE: "token", "RAY_AUTH_TOKEN_PATH": str(path), "RAY_AUTH_TOKEN": None}
+    return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(path), "RAY_AUTH_TOKEN": None}
 
 
 @contextmanager
@@ -34,7 +32,7 @@ def ray_environment(settings: Mapping[str, str | None]) -> Iterator[Any]:
 
     What ray has read already, because it was imported or used before, is made to agree.
     """
-    before = {name: os.environ.get(name) for name in {*settings, _AUTH_MODE}}  # ray.init sets the mode itself
+    before = dict(os.environ)  # all of it, as ray.init sets some variables itself
     _set(settings)
     try:
         import ray
@@ -43,19 +41,20 @@ def ray_environment(settings: Mapping[str, str | None]) -> Iterator[Any]:
         reaches_out = ray_constants.ENABLE_RAY_CLUSTER
         if not ray.is_initialized():
             ray_constants.ENABLE_RAY_CLUSTER = not _is_loopback_only()
-            _read_again()
+            read_again()
         try:
             yield ray
         finally:
             ray_constants.ENABLE_RAY_CLUSTER = reaches_out
     finally:
-        _set(before)
+        _set({name: before.get(name) for name in os.environ.keys() | before.keys()})
 
 
-def _read_again() -> None:
+def read_again() -> None:
+    """Let Ray, while it is not connected, forget the token and the settings that it has read."""
     compiled: Any = importlib.import_module("ray._raylet")
     compiled.Config.initialize("")
-    if hasattr(compiled, "AuthenticationTokenLoader"):  # Ray has had tokens since 2.52
+    if hasattr(compiled, "AuthenticationTokenLoader"):  # older Rays have no tokens
         compiled.AuthenticationTokenLoader.instance().reset_cache()
 
 
@@ -63,5 +62,5 @@ def _set(settings: Mapping[str, str | None]) -> None:
     for name, value in settings.items():
         if value is None:
             os.environ.pop(name, None)
-        else:
+        elif os.environ.get(name) != value:
             os.environ[name] = value

@@ -62,14 +62,15 @@ def _resolve(address: str) -> str:
     """``host:port``, also of ``auto``."""
     from ray._private.services import canonicalize_bootstrap_address
 
+    reason = "no cluster runs on this machine" if address == "auto" else "it is not host:port, nor auto"
     try:
-        found = canonicalize_bootstrap_address(address)
+        found = canonicalize_bootstrap_address(address) or ""
     except (ValueError, ConnectionError) as error:
-        raise ExecutionError(f"address {address!r}: {error}") from error
-    host, colon, port = (found or "").rpartition(":")
-    if not (host and colon and port.isdigit()):
-        wanted = "no cluster runs on this machine" if address == "auto" else "write host:port, or auto"
-        raise ExecutionError(f"address {address!r}: {wanted}; `ray start --head` starts one and prints its address")
+        found, reason = "", str(error).partition("\n")[0]
+    if not found.rpartition(":")[2].isdigit():
+        raise ExecutionError(
+            f"address {address!r}: {reason}; `ray start --head` starts a cluster and prints its host:port"
+        )
     return str(found)
 
 

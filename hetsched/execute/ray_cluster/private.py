@@ -70,8 +70,10 @@ class PrivateRay:
         try:
             import ray
 
+            connected = ray.is_initialized()
             ray.shutdown()
-            psutil.wait_procs(self._processes, timeout=_END_SECONDS)
+            if connected:  # else nobody has asked them to end
+                psutil.wait_procs(self._processes, timeout=_END_SECONDS)
         finally:
             self._note_processes()
             for process in self._processes:

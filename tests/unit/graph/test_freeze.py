@@ -124,6 +124,11 @@ class TestOrder:
         assert operands(frozen, "c") == {0: "a", 1: "d", 2: "a", "scale": "b"}
         assert [operand.arg for operand in task(frozen, "c").operands] == [0, 1, 2, "scale"]
 
+    def test_positions_and_slots_may_be_numpys_numbers(self):
+        edges = [("a", "c", {"arg": np.int64(1)}), ("b", "c", {"arg": np.int32(0), "slot": np.int64(1)})]
+        graph = plain(*edges, a={}, b={"op": print}, c={"op": "sub"})
+        assert operands(freeze(graph), "c") == {0: "b#1", 1: "a"}
+
 
 class TestOutputs:
     def chain(self):
@@ -144,6 +149,11 @@ class TestOutputs:
 
     def test_a_text_is_one_key(self):
         assert list(freeze(self.chain(), outputs="z").requested) == ["z"]
+
+    def test_one_key_that_is_no_text(self):
+        graph = nx.DiGraph()
+        graph.add_nodes_from([(1, {"value": 1}), (2, {"value": 2})])
+        assert list(freeze(graph, outputs=2).requested) == [2]
 
     def test_nothing_asked_for(self):
         assert freeze(self.chain(), outputs=[]).tasks == ()
@@ -375,6 +385,11 @@ class TestWrongOperands:
         graph = TaskGraph()
         graph.add("relu", graph.constant(np.ones(3)), name="c")
         refused(graph, "node 'c'", "op 'relu'", "ndarray", "torch.as_tensor")
+
+    def test_a_list_of_numbers_is_no_tensor(self):
+        graph = TaskGraph()
+        graph.add("matmul", graph.constant([[1, 2], [3, 4]]), graph.constant([5, 6]), name="c")
+        refused(graph, "node 'c'", "op 'matmul'", "((int, int), (int, int))", "torch.as_tensor")
 
     def test_only_what_is_asked_for_is_inferred(self):
         graph = TaskGraph()

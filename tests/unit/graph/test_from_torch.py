@@ -202,6 +202,16 @@ def test_names_never_collide():
     assert inputs(graph) == ["add", "mul"]
 
 
+def test_attention_without_dropout_draws_nothing():
+    def attend(q, k, v):
+        return F.scaled_dot_product_attention(q, k, v)
+
+    examples = [normal(1, 2, 8, 16, seed=seed) for seed in range(3)]
+    assert_equal(attend, *examples)
+    with pytest.raises(GraphError, match="draws random numbers"):
+        from_function(lambda q: F.scaled_dot_product_attention(q, q, q, dropout_p=0.5), examples[0])
+
+
 class TestRefused:
     def test_data_dependent_control_flow(self):
         def branches(x):
@@ -220,6 +230,10 @@ class TestRefused:
             from_function(lambda x: F.dropout(x), normal(2))
         with pytest.raises(GraphError, match="draws random numbers"):
             from_function(lambda x: x + torch.randn(2), normal(2))
+
+    def test_what_is_no_function(self):
+        with pytest.raises(GraphError, match="cannot be traced"):
+            from_function(5, normal(2))
 
     def test_an_argument_changed_in_place(self):
         with pytest.raises(GraphError, match="changes 'x' in place; return the new value"):

@@ -266,6 +266,8 @@ def test_dtype_computed_in():
         ("add", (X, normal(5)), {}, "broadcast"),
         ("add", (X,), {}, "or one and other="),
         ("softmax", (indices(3, high=2),), {}, "int64"),
+        ("softmax", (X,), {"dim": 2}, "dim is 2; it must be at least -2 and less than 2"),
+        ("log_softmax", (normal(3).sum(),), {"dim": 1}, "dim is 1; it must be at least -1 and less than 1"),
         ("embedding", (X, X), {}, "indices"),
         ("mse", (X, ROW), {}, "one shape"),
         ("cross_entropy", (X, indices(4, high=4)), {}, "batch_size"),

@@ -49,6 +49,31 @@ class TestResolve:
         assert torch.equal(drawn, torch.rand(3, generator=torch.Generator().manual_seed(1)))
         assert resolve(torch.bernoulli, "n").random
 
+    @pytest.mark.parametrize(
+        ("function", "params", "values"),
+        [
+            (torch.rand_like, {}, (0.0, 1.0)),
+            (torch.randn_like, {"dtype": torch.float64}, (-8.0, 8.0)),
+            (torch.randint_like, {"high": 3}, (0.0, 2.0)),
+            (torch.poisson, {}, (0.0, 20.0)),
+            (torch.nn.functional.dropout, {"p": 0.25}, (0.0, 4 / 3)),
+        ],
+    )
+    def test_random_functions_of_an_operand_draw_from_the_generator(self, function, params, values):
+        kernel, ones = resolve(function, "n").kernel_for("cpu"), torch.ones(1000)
+        first, again, other = (
+            kernel(ones, generator=torch.Generator().manual_seed(seed), **params) for seed in (1, 1, 2)
+        )
+        assert torch.equal(first, again)
+        assert not torch.equal(first, other)
+        assert values[0] <= first.min() < first.max() <= values[1] + 1e-6
+        assert first.dtype == params.get("dtype", torch.float32)
+
+    def test_dropout_is_torchs_at_both_ends(self):
+        kernel, ones = resolve(torch.nn.functional.dropout, "n").kernel_for("cpu"), torch.ones(4)
+        assert torch.equal(kernel(ones, training=False, generator=None), ones)
+        assert torch.equal(kernel(ones, p=1.0, generator=None), torch.zeros(4))
+
 
 class TestDecorator:
     def test_bare_keeps_the_function_callable(self):

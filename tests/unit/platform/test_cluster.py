@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 
 from hetsched.errors import PlatformError
-from hetsched.platform import cluster
+from hetsched.platform import cluster, discover
 from hetsched.platform.cluster import (
     NODE_ID,
-    NOMINAL_MAIL,
     GpuFacts,
     HostFacts,
     Node,
@@ -18,6 +17,7 @@ from hetsched.platform.cluster import (
     with_driver,
 )
 from hetsched.platform.files import parse_platform
+from hetsched.platform.nominal import NOMINAL_MAIL
 from hetsched.platform.platform import Device, Host, Memory, Platform, Process, Rates
 
 GIB = 2.0**30
@@ -123,7 +123,7 @@ def test_two_nodes_of_one_name_are_numbered() -> None:
 
 
 def test_each_model_is_measured_once_and_this_hosts_cpu_is_measured_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "cpu_model", lambda: "Xeon")
+    monkeypatch.setattr(discover, "cpu_model", lambda: "Xeon")
 
     def measure(device):
         return CPU_RATES if device.kind == "cpu" else GPU_RATES

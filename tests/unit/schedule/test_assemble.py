@@ -235,14 +235,14 @@ def test_a_device_on_demand_takes_only_what_names_it_its_memory_or_its_host() ->
     platform = on_demand("far/cpu:0")
     assert allowed_for_y(platform) == [True, True, True, False]
     for selector in ("far/cpu:0", "far/ram", "far"):
-        assert allowed_for_y(platform, options=NodeOptions(devices=(selector,))) == [False, False, False, True]
-    assert allowed_for_y(platform, options=NodeOptions(devices=("cpu",))) == [True, True, False, False]
-    assert allowed_for_y(platform, options=NodeOptions(devices=("cpu", "far"))) == [True, True, False, True]
+        assert allowed_for_y(platform, options=NodeOptions(allowed=(selector,))) == [False, False, False, True]
+    assert allowed_for_y(platform, options=NodeOptions(allowed=("cpu",))) == [True, True, False, False]
+    assert allowed_for_y(platform, options=NodeOptions(allowed=("cpu", "far"))) == [True, True, False, True]
 
 
 def test_a_label_or_a_kind_does_not_name_a_device_on_demand() -> None:
-    with pytest.raises(GraphError, match=r"no device .* is 'cloud'; it has .*far/cpu:0 \(cpu when named\)"):
-        problem_of(graph_(options=NodeOptions(devices=("cloud",))), on_demand("far/cpu:0"))
+    with pytest.raises(GraphError, match=r"no device .* is 'cloud'; it has .*far/cpu:0 \(cpu, when named\)"):
+        problem_of(graph_(options=NodeOptions(allowed=("cloud",))), on_demand("far/cpu:0"))
 
 
 def test_a_device_on_demand_takes_what_may_be_in_its_memory_only() -> None:

@@ -54,6 +54,8 @@ def test_a_time_that_is_no_time_is_named(wrong: float) -> None:
         ("deviation", "a", np.nan),
         ("static_bytes", "a", -1.0),
         ("capacity", "ram", np.nan),
+        ("latency", "ram", -1.0),
+        ("seconds_per_byte", "ram", np.nan),
     ],
 )
 def test_a_number_that_makes_no_sense_is_named(name: str, first: str, wrong: float) -> None:

@@ -151,3 +151,8 @@ def test_a_budget_is_some_time(budget: float) -> None:
     with pytest.raises(ScheduleError, match="budget_seconds is"):
         solve(make_problem({"a": ((), 1.0)}), budget_seconds=budget)
     assert solve(make_problem({"a": ((), 1.0)}), budget_seconds=1.0).makespan_seconds == 1.0
+
+
+def test_a_scheduler_of_ones_own_must_return_a_schedule() -> None:
+    with pytest.raises(ScheduleError, match="the scheduler returned a NoneType; it must return a Schedule"):
+        solve(make_problem({"a": ((), 1.0)}), lambda _problem: None)  # type: ignore[arg-type,return-value] # the point
