@@ -16,7 +16,7 @@ from hetsched.cost.model import CostModel
 from hetsched.cost.roofline import Roofline
 from hetsched.cost.table import tabulate
 from hetsched.cost.time_scale import choose_time_scale
-from hetsched.errors import ExecutionError, ScheduleError
+from hetsched.errors import ExecutionError, PlatformError, ScheduleError
 from hetsched.execute.executor import Executor, RunSettings
 from hetsched.execute.local import LocalExecutor
 from hetsched.graph.freeze import freeze, input_keys
@@ -197,7 +197,13 @@ def _schedule(
 
 
 def _loaded(platform: Platform | str | Path | None) -> Platform | None:
-    return Platform.load(platform) if isinstance(platform, str | Path) else platform
+    if isinstance(platform, str | Path):
+        return Platform.load(platform)
+    if platform is None or isinstance(platform, Platform):
+        return platform
+    raise PlatformError(
+        f"platform is a {type(platform).__name__}; give a Platform, the path of a platform file, or None"
+    )
 
 
 def _time_scale_of(graph: FrozenGraph, platform: Platform) -> float:

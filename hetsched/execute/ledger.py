@@ -51,11 +51,22 @@ class Ledger:
                     self.n_bytes -= n_bytes
 
 
+def sparse_parts(tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The dense tensors that a sparse one consists of."""
+    if tensor.layout is torch.sparse_coo:
+        return tensor._indices(), tensor._values()
+    by_rows = tensor.layout in (torch.sparse_csr, torch.sparse_bsr)
+    outer, inner = ("crow_indices", "col_indices") if by_rows else ("ccol_indices", "row_indices")
+    return getattr(tensor, outer)(), getattr(tensor, inner)(), tensor.values()
+
+
 def _storages(value: object) -> Iterator[tuple[int, int]]:
     """Identity and size of each storage inside a value."""
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, torch.Tensor) and value.layout is torch.strided:
         storage = value.untyped_storage()
         yield storage._cdata, storage.nbytes()
+    elif isinstance(value, torch.Tensor):
+        yield from _storages(sparse_parts(value))
     elif isinstance(value, np.ndarray):
         owner = value.base if isinstance(value.base, np.ndarray) else value
         yield id(owner), owner.nbytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import threading
 from collections.abc import Collection, Mapping, Sequence
@@ -152,18 +153,27 @@ class ProcessPart:
             raise
 
     def _end_threads(self, pending: set[str], ended: SimpleQueue[_Ended], error: BaseException) -> BaseException | None:
-        """Let the other lanes finish their task within the grace period, abandon the rest; gives their first error."""
+        """Let the other lanes end within the grace period, abandon the rest; gives their first error.
+
+        Half of the time is for the tasks to end by themselves; then Python code is made to stop where it is. A native
+        call can be left behind only.
+        """
         first: BaseException | None = None
-        deadline = perf_counter() + self._settings.grace_seconds
-        try:
-            while pending:
-                name, other = ended.get(timeout=max(0.0, deadline - perf_counter()))
-                pending.discard(name)
-                first = first or (None if isinstance(other, Stopped) else other)
-        except Empty:
-            for name in sorted(pending):
-                log.warning("worker %s did not stop within %.1f s: abandoned", name, self._settings.grace_seconds)
-                (first or error).add_note(f"worker {name!r} is still inside a call and was abandoned")
+        half = self._settings.grace_seconds / 2
+        for is_last_half in (False, True):
+            deadline = perf_counter() + half
+            try:
+                while pending:
+                    name, other = ended.get(timeout=max(0.0, deadline - perf_counter()))
+                    pending.discard(name)
+                    first = first or (None if isinstance(other, Stopped) else other)
+            except Empty:
+                for name in sorted(pending):
+                    if not is_last_half:
+                        self._threads[name].interrupt()
+                        continue
+                    log.warning("worker %s did not stop within %.1f s: abandoned", name, 2 * half)
+                    (first or error).add_note(f"worker {name!r} is still inside a call and was abandoned")
         for name, thread in self._threads.items():
             thread.end(join=name not in pending)
         self._threads = {}
@@ -225,6 +235,10 @@ class _LaneThread:
     def submit(self, ambient: Ambient, lane: Lane, steps: Sequence[Step], run: Run, ended: SimpleQueue[_Ended]) -> None:
         """Drive the lane through one run; its end, with an error or without, is put into ``ended``."""
         self._inbox.put((ambient, lane, steps, run, ended))
+
+    def interrupt(self) -> None:
+        """Raise `Stopped` in the Python code that the thread is in; a native call goes on until it returns."""
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(Stopped))
 
     def end(self, *, join: bool) -> None:
         """Let the thread end once it is parked; ``join`` waits for that."""

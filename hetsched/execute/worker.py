@@ -16,7 +16,7 @@ from hetsched.execute.steps import Step, Steps
 from hetsched.graph.values import describe
 
 
-class Stopped(Exception):  # noqa: N818  (a signal between lanes, not an error anyone sees)
+class Stopped(BaseException):
     """Another lane failed, or the user interrupted: stop at this task boundary."""
 
 
@@ -99,7 +99,7 @@ def run_lane(lane: Lane, steps: Sequence[Step], run: Run) -> None:
         if short and step.is_plain and (not step.awaits or all(readies[cell] is None for cell in step.awaits)):
             try:
                 values[step.writes[0][0]] = step.call(*[values[cell] for cell in step.args])
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise _failure(step, run, error) from error
             for cell in step.drops:
                 values[cell] = None
@@ -130,7 +130,7 @@ def _call(lane: Lane, step: Step, run: Run) -> tuple[object, Ready]:
         result = lane.execute(step.call, args, kwargs, step.work, arrived)
         if run.debug and _versions(step, run) != versions:
             raise RuntimeError("the op changed an operand in place; make it return a new tensor")
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failure(step, run, error) from error
     return result
 
@@ -167,7 +167,7 @@ def _slot(result: object, slot: int, step: Step, run: Run) -> object:
         raise _failure(step, run, cause) from cause
 
 
-def _failure(step: Step, run: Run, cause: Exception) -> TaskFailedError:
+def _failure(step: Step, run: Run, cause: BaseException) -> TaskFailedError:
     operands = tuple(describe(run.values[cell]) for cell in (*step.args, *step.kwargs.values()))
     op = step.task.op.name if step.task is not None else "copy"
     return TaskFailedError(step.work.name, op, step.lane, operands, cause)

@@ -79,10 +79,10 @@ class TaskGraph(nx.DiGraph):
         made = self._fresh(_stem(op)) if name is None else name
         used: dict[Hashable, list[tuple[int | str, int | None]]] = {}
         for position, operand in enumerate(operands):
-            ref = self._as_ref(operand, made, position)
+            ref = self._as_ref(operand, made, position, takes_tensors=isinstance(op, str))
             used.setdefault(ref.key, []).append((position, ref.slot))
         for keyword in [keyword for keyword, value in params.items() if isinstance(value, Ref)]:
-            ref = self._as_ref(params.pop(keyword), made, keyword)
+            ref = self._as_ref(params.pop(keyword), made, keyword, takes_tensors=isinstance(op, str))
             used.setdefault(ref.key, []).append((keyword, ref.slot))
         self._add(made, {"op": op, "params": params} | options)
         for key, uses in used.items():
@@ -97,11 +97,11 @@ class TaskGraph(nx.DiGraph):
         """An operand that is one output slot of a task, or a node's value used as a keyword parameter."""
         return Ref(key, slot)
 
-    def _as_ref(self, operand: Any, task: Hashable, place: int | str) -> Ref:
+    def _as_ref(self, operand: Any, task: Hashable, place: int | str, *, takes_tensors: bool) -> Ref:
         if isinstance(operand, Ref):
             ref = operand
         elif isinstance(operand, torch.Tensor | np.ndarray):
-            ref = Ref(self.constant(operand))
+            ref = Ref(self.constant(torch.as_tensor(operand) if takes_tensors else operand))
         else:
             ref = Ref(operand)
         try:

@@ -146,6 +146,11 @@ CASES: dict[str, tuple[Callable[[], object], type[Exception], tuple[str, ...]]] 
         hetsched.PlatformError,
         ("'wire'",),
     ),
+    "platform of a wrong type": (
+        lambda: hetsched.run(_graph(ONE), platform=5),
+        hetsched.PlatformError,
+        ("int", "path"),
+    ),
     "unknown scheduler": (
         lambda: hetsched.run(_product((2, 2), (2, 2)), scheduler="hefty"),
         hetsched.ScheduleError,

@@ -46,6 +46,32 @@ def test_a_worker_stuck_in_a_call_is_named_and_left(caplog: pytest.LogCaptureFix
         release.set()
 
 
+def test_a_worker_in_a_python_loop_is_stopped() -> None:
+    entered = threading.Event()
+
+    def loop(_: object) -> None:
+        entered.set()
+        while True:
+            time.sleep(0.01)
+
+    def fail(_: object) -> None:
+        entered.wait(60)
+        raise SystemExit("gone")
+
+    graph = nx.DiGraph()
+    graph.add_node("x", value=1)
+    graph.add_node("loop", op=loop, device="cpu:0")
+    graph.add_node("more", op=lambda x: x, device="cpu:1")
+    graph.add_node("broken", op=fail, device="cpu:1")
+    graph.add_edges_from([("x", "loop"), ("x", "more"), ("more", "broken")])
+    started = time.perf_counter()
+    with pytest.raises(hetsched.TaskFailedError, match="SystemExit: gone") as caught:
+        hetsched.run(graph)
+    assert time.perf_counter() - started < 2
+    assert not hasattr(caught.value, "__notes__")
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("hetsched")]
+
+
 INTERRUPTED = textwrap.dedent(
     """
     import signal, sys, threading, time

@@ -408,3 +408,20 @@ def test_thread_settings_are_as_before(setting: Setting) -> None:
         setting.run(_chain(10, broken=5))
     assert torch.get_num_threads() == before
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("layout", ["to_sparse", "to_sparse_csr"])
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta:UserWarning")
+def test_sparse_tensors(setting: Setting, layout: str) -> None:
+    g = hetsched.TaskGraph()
+    g.constant(getattr(torch.eye(3) * 2, layout)(), name="s")
+    g.input("x", shape=(3, 2))
+    g.add(torch.sparse.mm, "s", "x", name="y", device=setting.device(-1))
+    x = torch.arange(6.0).reshape(3, 2)
+    assert torch.equal(setting.run(g, {"x": x})["y"], 2 * x)
+
+
+def test_arrays_given_to_named_ops_are_tensors(setting: Setting) -> None:
+    g = hetsched.TaskGraph()
+    g.add("matvec", np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([5.0, 6.0]), name="y")
+    assert setting.run(g)["y"].tolist() == [17.0, 39.0]

@@ -124,4 +124,6 @@ def map_tensors(value: object, function: Callable[[torch.Tensor], torch.Tensor])
 
 def compact(tensor: torch.Tensor) -> torch.Tensor:
     """A copy that holds the tensor's elements and nothing else of its storage."""
+    if tensor.layout is not torch.strided:
+        return tensor.detach().clone()
     return tensor.detach().clone(memory_format=torch.contiguous_format)

@@ -130,6 +130,10 @@ class StreamBackend:
 
 
 def _index_of(device: Device, platform: Platform) -> int:
-    alike = [other.name for other in platform.devices if other.kind == device.kind]
-    _, _, number = device.name.rpartition(":")
-    return int(number) if number.isdigit() else alike.index(device.name)
+    """The number that torch knows a device by: a process that is given some of the GPUs counts them from 0."""
+    process = {memory.name: memory.process for memory in platform.memories}
+    mine = [d.name for d in platform.devices if d.kind == device.kind and process[d.memory] == process[device.memory]]
+    number = device.name.rpartition(":")[2]
+    if number.isdigit() and torch.get_device_module(device.kind).device_count() != len(mine):
+        return int(number)
+    return mine.index(device.name)

@@ -66,7 +66,9 @@ def _fetch(ref: Any) -> object:
     return ray.get(ref)
 
 
-def _pack_tensor(tensor: torch.Tensor) -> PackedTensor:
+def _pack_tensor(tensor: torch.Tensor) -> PackedTensor | torch.Tensor:
+    if tensor.layout is not torch.strided:
+        return tensor.detach()
     compact = tensor.detach().resolve_conj().resolve_neg().contiguous()
     try:
         array = compact.numpy()

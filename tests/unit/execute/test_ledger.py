@@ -32,3 +32,14 @@ def test_objects_without_a_storage_take_nothing() -> None:
     ledger = Ledger("ram", 0)
     ledger.hold({"a": [1, "text", object()]}, "thing")
     assert ledger.n_bytes == 0
+
+
+@pytest.mark.parametrize("layout", ["to_sparse", "to_sparse_csr", "to_sparse_csc"])
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta:UserWarning")
+def test_sparse_tensors_count_by_their_parts(layout: str) -> None:
+    ledger = Ledger("ram", 1e6)
+    sparse = getattr(torch.eye(8), layout)()
+    ledger.hold(sparse, "eye")
+    assert ledger.n_bytes > 8 * 4
+    ledger.drop(sparse)
+    assert ledger.n_bytes == 0
