@@ -33,7 +33,7 @@ from hetsched.schedule import Scheduler, solve
 from hetsched.schedule.assemble import assemble
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Schedule
-from hetsched.session import executor_for
+from hetsched.sessions import executor_for
 from hetsched.trace.trace import Trace
 
 log = logging.getLogger(__name__)

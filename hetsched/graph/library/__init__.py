@@ -1,4 +1,7 @@
-"""The built-in ops: thin over torch, each with its own formulas; importing this package fills the registry."""
+"""The built-in ops: thin over torch, each with its own formulas.
+
+Importing this package fills the registry,
+which is handed on from here so that whoever asks for it finds it filled."""
 
 from hetsched.graph.library import (
     convolution,
@@ -13,14 +16,18 @@ from hetsched.graph.library import (
     tiles,
     torch_costs,
 )
+from hetsched.graph.ops import OPS, Op, op
 
 __all__ = [
+    "OPS",
+    "Op",
     "convolution",
     "elementwise",
     "image",
     "linear",
     "losses",
     "normalize",
+    "op",
     "random",
     "reduction",
     "shape",
