@@ -1,7 +1,7 @@
 """The built-in ops: thin over torch, each with its own formulas.
 
-Importing this package fills the registry,
-which is handed on from here so that whoever asks for it finds it filled."""
+Importing this package fills the registry, which is handed on from here so that whoever asks for it finds it filled.
+"""
 
 from hetsched.graph.library import (
     convolution,
