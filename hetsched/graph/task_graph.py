@@ -33,7 +33,8 @@ class TaskGraph(nx.DiGraph):
     a node has ``op`` (a registered name or any callable) or ``value``, and ``params`` for the op's keyword parameters;
     a node with neither and without predecessors is an input. Operands are the predecessors in the order the edges were
     added, or by edge attribute ``arg``: a position, a keyword, or a tuple of them. Edge attribute ``slot`` picks one
-    output of several.
+    output of several. `add` always sets ``arg``; do so too in a plain graph that may be copied, as networkx copies
+    edges in the order of their source nodes.
     """
 
     def input(

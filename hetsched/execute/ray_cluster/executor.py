@@ -7,6 +7,7 @@ actor.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -48,6 +49,7 @@ class RayExecutor:
     def __init__(self, address: str | None = None, token_path: str | None = None) -> None:
         self._cluster = Cluster.start() if address is None else Cluster.join(address, token_path=token_path)
         self._actors: dict[tuple[str, ProcessPlace], Any] = {}
+        self.turn = threading.Lock()
 
     def prepare(self, platform: Platform | None, rates_of: RatesOf | None = None) -> Platform:
         """The cluster as discovered, or the platform that the user gave, with the driver as one more host."""

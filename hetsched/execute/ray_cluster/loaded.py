@@ -42,7 +42,13 @@ _program_numbers = itertools.count(1)
 
 
 class Actors(Protocol):
-    """Who owns the actors."""
+    """Who owns the actors.
+
+    Attributes:
+        turn: held by whoever runs something on them. Two runs at once could wait for one another's actors for ever.
+    """
+
+    turn: threading.Lock
 
     def actors(self, platform: Platform, processes: list[str]) -> dict[str, Any]:
         """A running actor for each process."""
@@ -72,7 +78,8 @@ class LoadedOnCluster:
         self._is_simple = self._is_all_early(plan)
         self._actors: dict[str, Any] = {}
         self._closed = False
-        self._load()
+        with owner.turn:
+            self._load()
 
     def _memories_of(self, process: str) -> tuple[str, ...]:
         return tuple(memory for memory, owner in self._owners.items() if owner == process)
@@ -117,8 +124,12 @@ class LoadedOnCluster:
         """See `Loaded`."""
         if self._closed:
             raise ExecutionError("this program is closed; compile it again")
-        if not all(self._owner.is_running(actor) for actor in self._actors.values()):
-            self._load()
+        with self._owner.turn:
+            if not all(self._owner.is_running(actor) for actor in self._actors.values()):
+                self._load()
+            return self._run(inputs, seed, traced)
+
+    def _run(self, inputs: Mapping[str, object], seed: int, traced: bool) -> Outcome:
         self._n_runs += 1
         box = Box()
         mail = DriverMail((self._number, self._n_runs), box, self._owners, self._actors, self._early)
