@@ -10,7 +10,7 @@ demo: .venv/.installed-demo
 		--report out/image_recognition.html
 
 test: .venv/.installed-test
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -m 'slow or not slow'
 
 check: .venv/.installed-dev
 	.venv/bin/ruff format --check

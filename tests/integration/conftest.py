@@ -23,7 +23,7 @@ _PLACES = [
         marks=[pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")],
     ),
     pytest.param(("ray", "one node"), id="ray-one-node", marks=pytest.mark.ray),
-    pytest.param(("ray", "three nodes"), id="ray-three-nodes", marks=pytest.mark.ray),
+    pytest.param(("ray", "three nodes"), id="ray-three-nodes", marks=[pytest.mark.ray, pytest.mark.slow]),
 ]
 
 

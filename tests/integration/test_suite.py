@@ -322,7 +322,9 @@ def _plain_torch(n_steps: int) -> list[tuple[list[torch.Tensor], float]]:
 
 
 def test_an_mlp_trains_as_in_plain_torch(setting: Setting) -> None:
-    n_checks, stride = (10, 100) if setting.executor == "local" else (2, 10)  # letters take milliseconds
+    n_checks, stride = 10, 100
+    if setting.executor == "ray" or (setting.platform.emulated and setting.scheduler == "round_robin"):
+        n_checks, stride = 2, 10  # every step crosses between processes, or waits for emulated links
     expected = _plain_torch(1000)
     assert expected[-1][1] * 10 < expected[0][1], "the start is one from which the loss falls tenfold"
     graph = hetsched.from_function(_step, _start(), X, Y)

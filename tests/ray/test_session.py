@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import pickle
+import signal
+import subprocess
 import sys
+import tempfile
+import textwrap
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -13,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import clusters
+import psutil
 import pytest
 import ray
 import torch
@@ -261,3 +267,132 @@ def test_a_failing_op_stops_the_other_nodes(platform: hetsched.Platform, caplog:
     assert "double did not stop" in caplog.text
     after = everywhere(platform)
     assert {device for device in before if before[device] != after[device]} == {"double/cpu:0"}
+
+
+# What is left
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The directory in which a private Ray makes its own; empty again in the end."""
+    room = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # paths of sockets must be short
+    monkeypatch.setenv("RAY_TMPDIR", str(room))
+    yield room
+    room.rmdir()
+
+
+def start(script: str) -> subprocess.Popen[str]:
+    """A Python that runs a script as its own process group, as a terminal would start it."""
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+MIXED = """
+    import gc, json, os, signal, threading, time
+    import psutil, torch
+    import hetsched
+
+    def fail(x):
+        raise ValueError("broken")
+
+    def job(kind):
+        graph = hetsched.TaskGraph()
+        graph.input("x")
+        for i in range(40 if kind == "interrupt" else 4):
+            graph.add(lambda x: time.sleep(0.05) or x + 1, "x", name=f"y{i}")
+        if kind == "fail":
+            graph.add(fail, "y1", name="broken")
+        return graph
+
+    def one_run(kind, i):
+        # Not signal.raise_signal: a terminal's signal comes to the process, whose main thread takes it.
+        press = threading.Timer(0.02 + 0.06 * (i % 8), os.kill, (os.getpid(), signal.SIGINT))
+        if kind == "interrupt":
+            press.start()
+        try:
+            result = hetsched.run(job(kind), {"x": torch.zeros(2**21)})
+            return kind if result["y3"][0] == 1 else "wrong"
+        except (KeyboardInterrupt, hetsched.TaskFailedError) as error:
+            return type(error).__name__
+
+    def private_bytes():
+        gc.collect()
+        info = psutil.Process().memory_info()
+        return info.rss - info.shared  # the object store is shared
+
+    before = set(os.listdir("/dev/shm"))
+    with hetsched.session(executor="ray") as session:
+        ray_processes = psutil.Process().children(recursive=True)
+        session.executor.prepare = lambda *_, found=session.executor.prepare(None): found  # so that runs are short
+        for i in range(6):
+            one_run("fine", i)
+        at_start = private_bytes()
+        kinds = ("fine", "fail", "fine", "interrupt", "interrupt") * 4
+        ends = [one_run(kind, i) for i, kind in enumerate(kinds)]
+        ends.append(one_run("fine", 0))
+        grown = private_bytes() - at_start
+        ray_processes += psutil.Process().children(recursive=True)
+    print(json.dumps({
+        "ends": ends,
+        "grown": grown,
+        "threads": [t.name for t in threading.enumerate() if t is not threading.main_thread()],
+        "processes": [str(p) for p in {*ray_processes, *psutil.Process().children(recursive=True)} if p.is_running()],
+        "shared memory": sorted(set(os.listdir("/dev/shm")) - before),
+        "files": os.listdir(os.environ["RAY_TMPDIR"]),
+    }))
+"""
+
+
+def test_after_failures_and_interrupts_nothing_is_left(room: Path) -> None:
+    with start(MIXED) as process:
+        printed, errors = process.communicate(timeout=100)
+    assert process.returncode == 0, errors
+    told = json.loads(printed)
+    expected = ["fine", "TaskFailedError", "fine", "KeyboardInterrupt", "KeyboardInterrupt"] * 4 + ["fine"]
+    assert told.pop("ends") == expected
+    assert told.pop("grown") < 32 * 2**20, "8 MiB go in and 32 come out, 21 times"
+    assert not any(told.values()), told
+
+
+ALONE = """
+    import time
+    import psutil
+    import hetsched
+
+    graph = hetsched.TaskGraph()
+    graph.add(lambda: print("running", flush=True) or 1, name="one", device="driver")
+    graph.add(lambda one: time.sleep(60), "one", name="long")
+    try:
+        hetsched.run(graph, executor="ray")
+    except KeyboardInterrupt:
+        print("interrupted", [str(p) for p in psutil.Process().children(recursive=True)], flush=True)
+    print("alive", flush=True)
+"""
+
+
+def test_ctrl_c_ends_a_run_and_the_ray_that_it_started(room: Path) -> None:
+    with start(ALONE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n", process.stderr and process.stderr.read()
+        started = psutil.Process(process.pid).children(recursive=True)
+        assert started
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to Ray's processes too
+        began = time.monotonic()
+        printed, errors = process.communicate(timeout=60)
+        assert time.monotonic() - began < 2 * LIMIT_SECONDS
+    assert printed == "interrupted []\nalive\n", errors
+    assert not [child for child in started if child.is_running()]
+
+
+def test_the_command_line_runs_on_all_nodes(ray_cluster: str, tmp_path: Path) -> None:
+    pipeline = Path(__file__).parents[2] / "configs" / "pipelines" / "cluster.yaml"
+    trace = tmp_path / "trace.json"
+    command = [sys.executable, "-m", "hetsched", "run", pipeline, "--address", ray_cluster, "--trace", trace, "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["outputs"]["total"] == pytest.approx(sum(told["outputs"]["sizes"]), rel=1e-4)
+    used = hetsched.Trace.load(trace).devices_used
+    assert len({device.partition("/")[0] for device in used} - {"driver"}) >= 2, used
