@@ -124,7 +124,8 @@ def compile(  # noqa: A001  (the name users know from torch and re)
         machine = with_rates(runner.prepare(_loaded(platform), device_rates))
         decision = _decide(frozen, machine, scheduler, objective, model, expected_runs)
         settings = RunSettings(debug, time_scale=_time_scale_of(frozen, decision.platform), outputs_as=outputs_as)
-        return Program(decision, runner, settings, model, seed, input_keys(graph), opened.pop_all())
+        loaded = runner.load(decision.plan, decision.graph, decision.platform, settings)
+        return Program(decision, loaded, model, seed, input_keys(graph), opened.pop_all())
 
 
 def simulate(

@@ -12,7 +12,8 @@ from typing import Self
 
 from hetsched.cost.model import CostModel
 from hetsched.errors import GraphError
-from hetsched.execute.executor import Executor, Loaded, RunSettings
+from hetsched.execute.executor import Loaded
+from hetsched.execute.turns import turn
 from hetsched.graph.frozen import FrozenGraph
 from hetsched.graph.given import Inputs, by_key, checked
 from hetsched.plan.plan import Plan
@@ -98,8 +99,7 @@ class Program:
     def __init__(
         self,
         decision: Decision,
-        executor: Executor,
-        settings: RunSettings,
+        loaded: Loaded,
         model: CostModel,
         seed: int,
         input_keys: Sequence[Hashable],
@@ -112,7 +112,7 @@ class Program:
         self._lock = threading.Lock()
         self._n_runs = 0
         self.cost_model = model
-        self._loaded: Loaded = executor.load(decision.plan, decision.graph, decision.platform, settings)
+        self._loaded = loaded
 
     @property
     def plan(self) -> Plan:
@@ -153,7 +153,7 @@ class Program:
             TaskFailedError: an op raised.
         """
         given = checked(by_key(inputs, self._input_keys), self._decision.graph, self._input_keys)
-        with self._lock:
+        with turn(self._lock, "this program"):
             traced = trace or self._n_runs < _TRACED_RUNS or self._n_runs % _TRACED_EVERY == 0
             self._n_runs += 1
             outcome = self._loaded.run(given, seed=self._seed if seed is None else seed, traced=traced)

@@ -9,11 +9,22 @@ from dataclasses import dataclass
 import torch
 
 
+@contextmanager
+def intra_op_threads_restored() -> Iterator[None]:
+    """Lanes set torch's number of threads, also for threads that start later; afterwards it is what it was."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @dataclass(frozen=True, slots=True)
 class Ambient:
-    """Autocast by device type; torch keeps it per thread, so workers would not inherit it."""
+    """Autocast by device type, which torch keeps per thread, and the default dtype, which it keeps per process."""
 
     autocast: tuple[tuple[str, torch.dtype], ...]
+    default_dtype: torch.dtype
 
     @classmethod
     def capture(cls) -> Ambient:
@@ -22,7 +33,8 @@ class Ambient:
         accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         if accelerator is not None:
             types.append(accelerator.type)
-        return cls(tuple((kind, torch.get_autocast_dtype(kind)) for kind in types if torch.is_autocast_enabled(kind)))
+        autocast = tuple((kind, torch.get_autocast_dtype(kind)) for kind in types if torch.is_autocast_enabled(kind))
+        return cls(autocast, torch.get_default_dtype())
 
     @contextmanager
     def scope(self) -> Iterator[None]:

@@ -11,7 +11,7 @@ from time import perf_counter, time
 from types import MappingProxyType
 
 from hetsched.errors import ExecutionError
-from hetsched.execute.ambient import Ambient
+from hetsched.execute.ambient import Ambient, intra_op_threads_restored
 from hetsched.execute.backends import BACKENDS
 from hetsched.execute.backends.backend import Backend, Lane, SpanTimes
 from hetsched.execute.backends.cpu import HostLane
@@ -20,6 +20,7 @@ from hetsched.execute.executor import Outcome, RunSettings
 from hetsched.execute.ledger import Ledger
 from hetsched.execute.mail import Mail
 from hetsched.execute.steps import Step, Steps, compile_plan, copying_device
+from hetsched.execute.turns import inside_a_run
 from hetsched.execute.worker import Run, Stopped, run_lane
 from hetsched.graph.frozen import FrozenGraph
 from hetsched.plan.plan import Copy, Plan
@@ -88,9 +89,11 @@ class ProcessPart:
         lanes = {s.lane: self._copy_lane(s.copy, s.half) for s in self._steps.setup if s.copy is not None}
         for lane in lanes.values():
             lane.begin(run.started_at, 0, timed=True)
-        for step in self._steps.setup:
-            with self._ambient.scope(), lanes[step.lane].scope():
-                run_lane(lanes[step.lane], (step,), run)
+        with intra_op_threads_restored(), self._ambient.scope():
+            for step in self._steps.setup:
+                with lanes[step.lane].scope():
+                    run_lane(lanes[step.lane], (step,), run)
+        self._setup_spans = []
         for name, lane in lanes.items():
             steps = [step for step in self._steps.setup if step.lane == name]
             self._setup_spans += _spans(steps, lane.end(), "setup")
@@ -129,22 +132,25 @@ class ProcessPart:
         Whatever ends the run early, an error or Ctrl-C, stops the other lanes at their next task boundary.
         """
         ended: SimpleQueue[_Ended] = SimpleQueue()
-        pending = {name for name in self._lanes if name != self._callers_lane}
+        pending: set[str] = set()
+        mine = self._callers_lane
         try:
-            for name in sorted(pending - self._threads.keys()):
-                self._threads[name] = _LaneThread(name)
-            run.started_at, run.began_at = perf_counter(), time()
-            for lane in self._lanes.values():
-                lane.begin(run.started_at, self._n_runs, traced)
-            for name, thread in self._threads.items():
-                thread.submit(self._ambient, self._lanes[name], self._steps.lanes[name], run, ended)
-            if self._callers_lane:
-                _drive_lane(self._ambient, self._lanes[self._callers_lane], self._steps.lanes[self._callers_lane], run)
-            while pending:
-                name, error = ended.get()
-                pending.discard(name)
-                if error is not None:
-                    raise error
+            with intra_op_threads_restored():
+                for name in self._lanes.keys() - self._threads.keys() - {mine}:
+                    self._threads[name] = _LaneThread(name)
+                run.started_at, run.began_at = perf_counter(), time()
+                for lane in self._lanes.values():
+                    lane.begin(run.started_at, self._n_runs, traced)
+                for name, thread in self._threads.items():
+                    pending.add(name)
+                    thread.submit(self._ambient, self._lanes[name], self._steps.lanes[name], run, ended)
+                if mine:
+                    _drive_lane(self._ambient, self._lanes[mine], self._steps.lanes[mine], run)
+                while pending:
+                    name, error = ended.get()
+                    pending.discard(name)
+                    if error is not None:
+                        raise error
         except BaseException as error:
             run.stop()
             cause = self._end_threads(pending, ended, error)
@@ -160,6 +166,8 @@ class ProcessPart:
         """
         first: BaseException | None = None
         half = self._settings.grace_seconds / 2
+        threads, self._threads = self._threads, {}
+        self._lanes = self._make_lanes()
         for is_last_half in (False, True):
             deadline = perf_counter() + half
             try:
@@ -170,14 +178,12 @@ class ProcessPart:
             except Empty:
                 for name in sorted(pending):
                     if not is_last_half:
-                        self._threads[name].interrupt()
+                        threads[name].interrupt()
                         continue
                     log.warning("worker %s did not stop within %.1f s: abandoned", name, 2 * half)
                     (first or error).add_note(f"worker {name!r} is still inside a call and was abandoned")
-        for name, thread in self._threads.items():
+        for name, thread in threads.items():
             thread.end(join=name not in pending)
-        self._threads = {}
-        self._lanes = self._make_lanes()
         return first
 
     def _outcome(self, run: Run, traced: bool) -> Outcome:
@@ -188,13 +194,13 @@ class ProcessPart:
                 lane.settle(run.readies[cell])
             values[name] = run.values[cell]
         wall_seconds = perf_counter() - run.started_at
-        sent = {position: at - run.began_at for position, at in run.sent_at.items()}
+        emulated = self._platform.emulated
+        sent = {} if emulated else {position: at - run.began_at for position, at in run.sent_at.items()}
         spans = [
             span
             for name, lane in self._lanes.items()
             for span in _spans(self._steps.lanes[name], lane.end(), "body", sent)
         ]
-        emulated = self._platform.emulated
         trace = Trace(
             spans=tuple(sorted((*self._setup_spans, *spans), key=_span_order)) if traced else (),
             makespan_seconds=max((span.end_seconds for span in spans), default=0.0) if emulated else wall_seconds,
@@ -208,6 +214,8 @@ class ProcessPart:
     def _forget(self, run: Run) -> None:
         """Stop counting what this run still holds; constants stay."""
         self._current = None
+        if not self._ledgers:
+            return
         for cell, value in enumerate(run.values):
             ledger = self._ledgers.get(self._steps.cells[cell].memory)
             if ledger is not None and cell in run.held and cell not in self._setup_values:
@@ -247,15 +255,18 @@ class _LaneThread:
             self._thread.join()
 
     def _loop(self) -> None:
-        while (job := self._inbox.get()) is not None:
-            ambient, lane, steps, run, ended = job
-            try:
-                _drive_lane(ambient, lane, steps, run)
-            except BaseException as error:  # noqa: BLE001  (handed to the caller's thread, which raises it)
-                ended.put((self._name, error))
-            else:
-                ended.put((self._name, None))
-            del job, ambient, lane, steps, run, ended  # a parked thread keeps nothing alive
+        try:
+            while (job := self._inbox.get()) is not None:
+                ambient, lane, steps, run, ended = job
+                try:
+                    _drive_lane(ambient, lane, steps, run)
+                except BaseException as error:  # noqa: BLE001  (handed to the caller's thread, which raises it)
+                    ended.put((self._name, error))
+                else:
+                    ended.put((self._name, None))
+                del job, ambient, lane, steps, run, ended  # a parked thread keeps nothing alive
+        except Stopped:
+            log.debug("worker %s was interrupted between two jobs", self._name)
 
 
 _Ended = tuple[str, BaseException | None]
@@ -263,7 +274,7 @@ _Ended = tuple[str, BaseException | None]
 
 def _drive_lane(ambient: Ambient, lane: Lane, steps: Sequence[Step], run: Run) -> None:
     try:
-        with ambient.scope(), lane.scope():
+        with inside_a_run(), ambient.scope(), lane.scope():
             run_lane(lane, steps, run)
     except BaseException:
         run.stop()
@@ -303,7 +314,7 @@ def _spans(
     free_at = 0.0
     executed = [step for step in steps if step.half != "post"]
     for step, (start, end, overrun) in zip(executed, times, strict=False):
-        start = sent.get(step.position, start)
+        start = min(sent.get(step.position, start), end)  # clocks of two hosts need not agree
         if step.waits and start - free_at > _SHORTEST_WAIT_SECONDS:
             spans.append(Span("wait", step.work.name, step.lane, free_at, start))
         if step.task is not None:

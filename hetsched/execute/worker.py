@@ -8,7 +8,7 @@ from time import perf_counter, time
 
 import torch
 
-from hetsched.errors import TaskFailedError
+from hetsched.errors import ExecutionError, TaskFailedError
 from hetsched.execute.backends.backend import Lane, Ready
 from hetsched.execute.ledger import Ledger
 from hetsched.execute.mail import Letter, Mail
@@ -18,6 +18,9 @@ from hetsched.graph.values import describe
 
 class Stopped(BaseException):
     """Another lane failed, or the user interrupted: stop at this task boundary."""
+
+
+_NOBODY_ELSE: list[None] = []
 
 
 class Run:
@@ -37,8 +40,9 @@ class Run:
         self.stopped = False
         self.started_at = perf_counter()
         self.began_at = time()
-        self._countdown = [[None] * (cell.n_users - 1) for cell in steps.cells]  # popping is atomic, counting is not
-        self._unannounced = [[None] * cell.n_before for cell in steps.cells]
+        # lists to pop from, as popping is atomic and counting is not; most cells need none
+        self._countdown = {i: [None] * (cell.n_users - 1) for i, cell in enumerate(steps.cells) if cell.n_users > 1}
+        self._unannounced = {i: [None] * cell.n_before for i, cell in enumerate(steps.cells) if cell.n_before}
 
     def stop(self) -> None:
         """Make every lane stop at its next task boundary, also those that wait."""
@@ -59,7 +63,7 @@ class Run:
     def release(self, cell: int) -> None:
         """One lane is done with a cell; the last one gives it up."""
         try:
-            self._countdown[cell].pop()
+            self._countdown.get(cell, _NOBODY_ELSE).pop()
         except IndexError:
             ledger = self.ledgers.get(self.cells[cell].memory)
             if ledger is not None:
@@ -74,7 +78,7 @@ class Run:
         while given_up:
             cell = given_up.pop()
             try:
-                self._unannounced[cell].pop()
+                self._unannounced.get(cell, _NOBODY_ELSE).pop()
             except IndexError:
                 given_up += self.cells[cell].followers
                 for latch in self.cells[cell].freed_signals:
@@ -148,7 +152,10 @@ def _post(lane: Lane, step: Step, run: Run) -> tuple[object, Ready]:
 
 def _take(lane: Lane, step: Step, run: Run) -> tuple[object, Ready]:
     """The receiver's half."""
-    letter = run.mail.take(step.position)
+    try:
+        letter = run.mail.take(step.position)
+    except Exception as error:
+        raise ExecutionError(f"value {step.work.name!r} came by {step.lane} and cannot be unpacked: {error}") from error
     if letter is None:
         raise Stopped
     if letter.ready is None:

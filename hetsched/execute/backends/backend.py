@@ -33,7 +33,7 @@ class Work:
         name: of the task or of the copied value.
         family: of the op; ``copy`` for copies.
         nominal_seconds: roofline or given time on this device; None when nobody knows.
-        out_specs: of the outputs, where known.
+        out_spec: of what the call gives, where known.
     """
 
     name: str
@@ -53,7 +53,10 @@ class Lane(Protocol):
     def calls_directly(self) -> bool: ...
 
     def scope(self) -> AbstractContextManager[object]:
-        """Entered by the driving thread around each run (thread settings, current stream)."""
+        """Entered by the driving thread around each run (current stream, intra-op threads).
+
+        torch's number of intra-op threads is left changed: who drives a run sets it back, once all lanes have ended.
+        """
 
     def begin(self, started_at: float, run: int, timed: bool) -> None:
         """A run begins; ``started_at`` is its `time.perf_counter`, ``run`` its number."""

@@ -28,14 +28,9 @@ class HostLane:
 
     @contextmanager
     def scope(self) -> Iterator[None]:
-        before = torch.get_num_threads()
-        if before != self._n_threads:
+        if torch.get_num_threads() != self._n_threads:
             torch.set_num_threads(self._n_threads)
-        try:
-            yield
-        finally:
-            if before != self._n_threads:
-                torch.set_num_threads(before)
+        yield
 
     def begin(self, started_at: float, run: int, timed: bool) -> None:
         self._started_at, self._timed, self._times = started_at, timed, []

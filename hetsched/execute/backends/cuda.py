@@ -12,7 +12,8 @@ from time import perf_counter
 
 import torch
 
-from hetsched.execute.backends.backend import Lane, Ready, SpanTimes, Work, map_tensors
+from hetsched.execute.backends.backend import Lane, Ready, SpanTimes, Work, compact, map_tensors
+from hetsched.execute.ledger import sparse_parts
 from hetsched.graph.ops import Kernel, Op
 from hetsched.platform.platform import Device, Link, Memory, Platform
 
@@ -33,12 +34,13 @@ class StreamLane:
 
     @contextmanager
     def scope(self) -> Iterator[None]:
-        before = torch.accelerator.current_stream(self._device)
-        torch.accelerator.set_stream(self._stream)
-        try:
-            yield
-        finally:
-            torch.accelerator.set_stream(before)
+        with torch.get_device_module(self._device).device(self._device):  # the thread's own device is back afterwards
+            before = torch.accelerator.current_stream(self._device)
+            torch.accelerator.set_stream(self._stream)
+            try:
+                yield
+            finally:
+                torch.accelerator.set_stream(before)
 
     def begin(self, started_at: float, run: int, timed: bool) -> None:
         self._events, self._timed, self._origin = [], timed, None
@@ -105,28 +107,44 @@ class StreamBackend:
         return map_tensors(value, self._put_tensor)
 
     def _put_tensor(self, tensor: torch.Tensor) -> torch.Tensor:
+        put, compute = self._streams["put"], self._streams["compute"]
+        if tensor.layout is not torch.strided:
+            moved = tensor.to(self._torch_device)
+            for part in sparse_parts(moved):
+                part.record_stream(compute)
+            return moved
         if tensor.device.type == "cpu":
-            staged = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-            staged.copy_(tensor)
+            # What is pinned may still be on its way here from a GPU: only the stream, which has waited, may read it.
+            staged = tensor if tensor.is_pinned() else pinned_like(tensor).copy_(tensor)
             moved = staged.to(self._torch_device, non_blocking=True)
         else:
-            tensor.record_stream(self._streams["put"])
+            torch.accelerator.current_stream(tensor.device).wait_stream(put)  # temporaries are made on that device
+            tensor.record_stream(put)
             moved = tensor.contiguous().to(self._torch_device, non_blocking=True)
-        moved.record_stream(self._streams["compute"])  # allocated on the copy stream, used there
+        moved.record_stream(compute)  # allocated on the copy stream, used there
         return moved
 
     def get(self, value: object) -> object:
         return map_tensors(value, self._get_tensor)
 
     def _get_tensor(self, tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.device.type == "cpu":  # an op may well leave its result on the host
+            return compact(tensor)
+        if tensor.layout is not torch.strided:
+            return tensor.to("cpu")
         tensor.record_stream(self._streams["get"])
-        staged = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
-        return staged.copy_(tensor, non_blocking=True)
+        plain = tensor.resolve_conj().resolve_neg()  # torch would resolve them on the host, before the data is there
+        return pinned_like(plain).copy_(plain, non_blocking=True)
 
     def close(self) -> None:
         for stream in self._streams.values():
             stream.synchronize()
         torch.get_device_module(self._torch_device).empty_cache()
+
+
+def pinned_like(tensor: torch.Tensor) -> torch.Tensor:
+    """Host memory of a tensor's shape that a device can read and write by itself."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
 
 
 def _index_of(device: Device, platform: Platform) -> int:

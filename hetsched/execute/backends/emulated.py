@@ -41,12 +41,9 @@ class EmulatedLane:
 
     @contextmanager
     def scope(self) -> Iterator[None]:
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+        if torch.get_num_threads() != 1:
+            torch.set_num_threads(1)
+        yield
 
     def begin(self, started_at: float, run: int, timed: bool) -> None:
         self._started_at, self._run, self._free_at, self._times = started_at, run, 0.0, []

@@ -11,9 +11,12 @@ from time import time
 from typing import Any
 
 import ray
+import torch
 from ray import cloudpickle
 
 from hetsched.errors import ExecutionError
+from hetsched.execute.ambient import Ambient
+from hetsched.execute.backends.backend import compact, map_tensors
 from hetsched.execute.mail import Letter
 from hetsched.execute.process import ProcessPart
 from hetsched.execute.ray_cluster.mailbox import Box, Boxes, Epoch
@@ -38,6 +41,7 @@ class Report:
     trace: Trace | None = None
     began_at: float = 0.0
     error: BaseException | None = None
+    was_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +68,13 @@ class ActorMail:
 
     def post(self, position: int, copy: Copy, letter: Letter) -> None:
         process = self._owners[copy.target]
-        if process == DRIVER and copy.value in self._kept:
-            self._outbox.put((position, replace(letter, value=Kept(ray.put(letter.value)))))
-            return
-        packed = replace(letter, value=pack(letter.value))
-        if process == DRIVER:
-            self._outbox.put((position, packed))
-            return
-        send(self._peers[process], self._epoch, position, packed, copy, self._window, self._lock)
+        if process != DRIVER:
+            send(self._peers[process], self._epoch, position, letter, copy, self._window, self._lock)
+        elif copy.value in self._kept:
+            kept = Kept(ray.put(map_tensors(letter.value, compact)))
+            self._outbox.put((position, replace(letter, value=kept)))
+        else:
+            self._outbox.put((position, packed(letter, copy)))
 
     def take(self, position: int) -> Letter | None:
         letter = self._box.take(position)
@@ -79,6 +82,21 @@ class ActorMail:
 
     def stop(self) -> None:
         self._box.stop()
+
+
+def packed(letter: Letter, copy: Copy) -> Letter:
+    """The letter in a form that travels.
+
+    Raises:
+        ExecutionError: the value cannot be pickled.
+    """
+    try:
+        return replace(letter, value=pack(letter.value))
+    except Exception as error:
+        raise ExecutionError(
+            f"value {copy.value!r} cannot be sent from {copy.source} to {copy.target}: {error}; "
+            "keep it where it is with keep_on=, or let its op give something that can be pickled"
+        ) from error
 
 
 def send(
@@ -89,13 +107,7 @@ def send(
     Raises:
         ExecutionError: the value cannot be pickled.
     """
-    try:
-        ref = peer.deliver.remote(epoch, position, letter)
-    except Exception as error:
-        raise ExecutionError(
-            f"value {copy.value!r} cannot be sent from {copy.source} to {copy.target}: {error}; "
-            "keep it where it is with keep_on=, or let its op give something that can be pickled"
-        ) from error
+    ref = peer.deliver.remote(epoch, position, packed(letter, copy))
     with lock:
         window.append(ref)
         oldest = window.popleft() if len(window) > _WINDOW else None
@@ -114,7 +126,9 @@ class ProcessActor:
         self._name = name
         self._parts: dict[int, ProcessPart] = {}
         self._ways: dict[int, Ways] = {}
+        self._ambients: dict[int, Ambient] = {}
         self._boxes = Boxes()
+        self._epoch: Epoch | None = None
 
     def ping(self) -> str:
         """Answer, also while a program runs."""
@@ -124,7 +138,9 @@ class ProcessActor:
         """Prepare this process's part of a program; constants come by mail."""
         graph, plan, platform, settings, ambient, owners = cloudpickle.loads(job)
         self._parts[program] = ProcessPart(plan, graph, platform, settings, ambient, memories)
-        kept = _staying_outputs(plan, owners) if settings.outputs_as == "refs" else frozenset()
+        self._ambients[program] = ambient
+        outputs = frozenset(value for value, _ in plan.outputs)
+        kept = outputs - read_in_driver(plan, owners) if settings.outputs_as == "refs" else frozenset()
         self._ways[program] = Ways(owners, peers, kept)
 
     def set_up(self, program: int) -> Report:
@@ -170,13 +186,18 @@ class ProcessActor:
             box.put(position, letter)
         mail = ActorMail(epoch, box, self._ways[epoch[0]], outbox)
         began_at = time()
+        torch.set_default_dtype(self._ambients[epoch[0]].default_dtype)
+        self._epoch = epoch
         try:
-            trace = None if box.stopped else work(mail)
+            if box.stopped:
+                return Report(was_stopped=True)
+            trace = work(mail)
         except Stopped:
-            return Report(began_at=began_at)
+            return Report(was_stopped=True)
         except BaseException as error:  # noqa: BLE001  (reported to the driver, which raises it)
             return Report(began_at=began_at, error=sendable_error(error))
         finally:
+            self._epoch = None
             self._boxes.end(epoch)
         return Report(trace=trace, began_at=began_at)
 
@@ -185,29 +206,29 @@ class ProcessActor:
         self._boxes.box(epoch).put(position, letter)
 
     def stop(self, epoch: Epoch) -> None:
-        """Make an epoch stop at its lanes' next task boundaries."""
+        """Make an epoch stop at its lanes' next task boundaries; later ones go on."""
         self._boxes.box(epoch).stop()
         part = self._parts.get(epoch[0])
-        if part is not None:
+        if part is not None and self._epoch == epoch:
             part.stop()
 
     def unload(self, program: int) -> None:
         """Forget a program."""
         part = self._parts.pop(program, None)
         self._ways.pop(program, None)
+        self._ambients.pop(program, None)
         if part is not None:
             part.close()
 
 
-def _staying_outputs(plan: Plan, owners: Mapping[str, str]) -> frozenset[str]:
-    """Outputs that nothing in the driver reads."""
-    read = {
+def read_in_driver(plan: Plan, owners: Mapping[str, str]) -> frozenset[str]:
+    """Values that tasks in the driver read."""
+    return frozenset(
         value
         for instruction in plan.body
         if isinstance(instruction, Compute) and owners[instruction.memory] == DRIVER
         for value in instruction.reads
-    }
-    return frozenset(value for value, _ in plan.outputs) - read
+    )
 
 
 def actor_class() -> Any:

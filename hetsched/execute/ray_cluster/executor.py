@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import ray
@@ -80,32 +80,15 @@ class RayExecutor:
         """
         places = place_processes(platform, self._cluster.nodes)
         keys = {process: (process, places[process]) for process in processes}
-        new = [key for key in keys.values() if key not in self._actors]
-        for key in new:
-            self._actors[key] = _start_actor(*key)
-        self._await_start(new)
+        new = {key: _start_actor(*key) for key in keys.values() if key not in self._actors}
+        try:
+            _await_start(new)
+        except BaseException:
+            for actor in new.values():
+                ray.kill(actor)
+            raise
+        self._actors |= new
         return {process: self._actors[key] for process, key in keys.items()}
-
-    def _await_start(self, keys: Sequence[tuple[str, ProcessPlace]]) -> None:
-        pings = {self._actors[key].ping.remote(): key for key in keys}
-        _, pending = ray.wait(list(pings), num_returns=len(pings), timeout=_START_SECONDS) if pings else ([], [])
-        failed = [pings[ref] for ref in pending]
-        for ref, key in pings.items():
-            if key in failed:
-                continue
-            try:
-                ray.get(ref)
-            except RayError as error:
-                log.debug("actor %s did not start", key[0], exc_info=error)
-                failed.append(key)
-        for key in failed:
-            ray.kill(self._actors.pop(key))
-        if failed:
-            wanted = "; ".join(f"{process} ({place})" for process, place in failed)
-            raise ExecutionError(
-                f"the cluster did not start {wanted} within {_START_SECONDS:.0f} s; "
-                "another job may hold its CPUs and GPUs, or its nodes lack hetsched"
-            )
 
     def is_running(self, actor: Any) -> bool:
         """Whether an actor is one of those that run."""
@@ -122,6 +105,26 @@ class RayExecutor:
             ray.kill(actor)
         self._actors = {}
         self._cluster.close()
+
+
+def _await_start(actors: Mapping[tuple[str, ProcessPlace], Any]) -> None:
+    pings = {actor.ping.remote(): key for key, actor in actors.items()}
+    _, pending = ray.wait(list(pings), num_returns=len(pings), timeout=_START_SECONDS) if pings else ([], [])
+    failed = [pings[ref] for ref in pending]
+    for ref, key in pings.items():
+        if key in failed:
+            continue
+        try:
+            ray.get(ref)
+        except RayError as error:
+            log.debug("actor %s did not start", key[0], exc_info=error)
+            failed.append(key)
+    if failed:
+        wanted = "; ".join(f"{process} ({place})" for process, place in failed)
+        raise ExecutionError(
+            f"the cluster did not start {wanted} within {_START_SECONDS:.0f} s; "
+            "another job may hold its CPUs and GPUs, or its nodes lack hetsched"
+        )
 
 
 def _start_actor(process: str, place: ProcessPlace) -> Any:

@@ -19,15 +19,16 @@ from typing import Any, Protocol, TypeVar
 import ray
 from ray.exceptions import RayError
 
-from hetsched.errors import ExecutionError
+from hetsched.errors import ExecutionError, WorkerLostError
 from hetsched.execute.ambient import Ambient
 from hetsched.execute.executor import Outcome, RunSettings
 from hetsched.execute.mail import Letter
 from hetsched.execute.process import ProcessPart
-from hetsched.execute.ray_cluster.actor import SETUP_RUN, Report, send
+from hetsched.execute.ray_cluster.actor import SETUP_RUN, Report, read_in_driver, send
 from hetsched.execute.ray_cluster.mailbox import Box, Epoch
-from hetsched.execute.ray_cluster.parcels import Kept, can_travel, pack, pack_job, unpack
+from hetsched.execute.ray_cluster.parcels import Kept, pack, pack_job, unpack
 from hetsched.execute.ray_cluster.reports import Calls, Ends, Streams, answer_of
+from hetsched.execute.turns import turn
 from hetsched.execute.worker import Stopped
 from hetsched.graph.frozen import FrozenGraph
 from hetsched.plan.plan import Compute, Copy, Plan
@@ -75,10 +76,12 @@ class LoadedOnCluster:
         self._job = pack_job(plan, platform, settings, ambient, self._owners, graph=without_data)
         self._part = ProcessPart(plan, graph, platform, settings, ambient, self._memories_of(DRIVER))
         self._early = self._early_letters(plan)
+        self._read_here = read_in_driver(plan, self._owners)
         self._is_simple = self._is_all_early(plan)
         self._actors: dict[str, Any] = {}
-        self._closed = False
-        with owner.turn:
+        self._number = self._n_runs = SETUP_RUN
+        self._is_loaded = self._closed = False
+        with turn(owner.turn, "this cluster"):
             self._load()
 
     def _memories_of(self, process: str) -> tuple[str, ...]:
@@ -106,6 +109,19 @@ class LoadedOnCluster:
 
     def _load(self) -> None:
         """Send the program to its actors; done again, as a new program, when one of them had to be replaced."""
+        try:
+            self._load_once()
+        except WorkerLostError:
+            lost = [actor for actor in self._actors.values() if not self._answers(actor)]
+            if not lost:
+                raise
+            for actor in lost:
+                self._owner.kill(actor)
+            self._load_once()
+
+    def _load_once(self) -> None:
+        self._is_loaded = False
+        self._unload()
         self._number, self._n_runs = next(_program_numbers), SETUP_RUN
         self._actors = self._owner.actors(self._platform, self._processes)
         job = ray.put(self._job)
@@ -119,13 +135,21 @@ class LoadedOnCluster:
         calls = Calls({process: actor.set_up.remote(self._number) for process, actor in self._actors.items()}, box)
         mail = DriverMail((self._number, SETUP_RUN), box, self._owners, self._actors)
         self._finish(mail, calls, lambda: self._part.set_up(self._constants, mail))
+        self._is_loaded = True
+
+    def _unload(self) -> None:
+        """Make actors that run forget the program, without waiting for it."""
+        for actor in self._actors.values():
+            if self._owner.is_running(actor):
+                actor.unload.remote(self._number)
+        self._actors = {}
 
     def run(self, inputs: Mapping[str, object], *, seed: int, traced: bool) -> Outcome:
         """See `Loaded`."""
         if self._closed:
             raise ExecutionError("this program is closed; compile it again")
-        with self._owner.turn:
-            if not all(self._owner.is_running(actor) for actor in self._actors.values()):
+        with turn(self._owner.turn, "this cluster"):
+            if not self._is_loaded or not all(map(self._owner.is_running, self._actors.values())):
                 self._load()
             return self._run(inputs, seed, traced)
 
@@ -136,9 +160,11 @@ class LoadedOnCluster:
         began_at = time()
         ends = self._call(inputs, seed, traced, box)
 
+        here = {name: unpack(value) if name in self._read_here else value for name, value in inputs.items()}
+
         def drive() -> tuple[Outcome, float]:
             drove_at = time()
-            return self._part.run(inputs, mail, seed=seed, traced=traced), drove_at
+            return self._part.run(here, mail, seed=seed, traced=traced), drove_at
 
         (mine, drove_at), others = self._finish(mail, ends, drive, drive_last=self._is_simple)
         values = {name: v.ref if isinstance(v, Kept) else v for name, v in mine.values.items()}
@@ -150,18 +176,22 @@ class LoadedOnCluster:
         now = time()
         letters: dict[str, list[tuple[int, Letter]]] = {process: [] for process in self._actors}
         for position, (process, value) in self._early.items():
-            letters[process].append((position, Letter(pack(inputs[value]), None, now)))
-        calls: dict[str, Any] = {}
-        for process, actor in self._actors.items():
-            method = actor.run if self._is_simple else actor.stream.options(num_returns="streaming")
             try:
-                calls[process] = method.remote(self._number, self._n_runs, seed, traced, letters[process])
+                letters[process].append((position, Letter(pack(inputs[value]), None, now)))
             except Exception as error:
-                names = [value for _, value in self._early.values() if not can_travel(inputs[value])]
                 raise ExecutionError(
-                    f"inputs {', '.join(map(repr, names)) or 'of this run'} cannot be sent to {process!r}: {error}; "
-                    "give them to compile() as well, so that they are planned to stay in this process"
+                    f"input {value!r} cannot be sent to {process!r}: {error}; "
+                    "give it to compile() as well, so that it is planned to stay in this process"
                 ) from error
+        calls: dict[str, Any] = {}
+        try:
+            for process, actor in self._actors.items():
+                method = actor.run if self._is_simple else actor.stream.options(num_returns="streaming")
+                calls[process] = method.remote(self._number, self._n_runs, seed, traced, letters[process])
+        except BaseException:
+            for process in calls:
+                self._actors[process].stop.remote((self._number, self._n_runs))
+            raise
         return Calls(calls, box) if self._is_simple else Streams(calls, box, self._part)
 
     def _finish(
@@ -218,10 +248,7 @@ class LoadedOnCluster:
         if self._closed:
             return
         self._closed = True
-        running = [actor for actor in self._actors.values() if self._owner.is_running(actor)]
-        unloaded = [actor.unload.remote(self._number) for actor in running]
-        if unloaded:
-            ray.wait(unloaded, num_returns=len(unloaded), timeout=self._settings.grace_seconds)
+        self._unload()
         self._part.close()
 
 
@@ -232,6 +259,8 @@ def _next(ends: Ends, pending: set[str]) -> Report:
     pending.discard(process)
     if isinstance(last, BaseException):
         raise last
+    if last.was_stopped:
+        raise Stopped
     return last
 
 
@@ -255,8 +284,7 @@ class DriverMail:
         if position in self._sent:
             return
         actor = self._actors[self._owners[copy.target]]
-        packed = replace(letter, value=pack(letter.value))
-        send(actor, self.epoch, position, packed, copy, self._window, self._lock)
+        send(actor, self.epoch, position, letter, copy, self._window, self._lock)
 
     def take(self, position: int) -> Letter | None:
         letter = self._box.take(position)

@@ -7,9 +7,11 @@ lacks travel as bytes. What arrives is read-only memory, which is fine: ops neve
 from __future__ import annotations
 
 import copyreg
+import functools
 import pickle
 import sys
 import sysconfig
+import threading
 import types
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ from hetsched.errors import ExecutionError
 from hetsched.execute.backends.backend import map_leaves
 from hetsched.graph.frozen import FrozenGraph
 from hetsched.graph.values import dtype_name, torch_dtype
+
+_by_value = threading.Lock()
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.Tensor, np.ndarray, ObjectRef)
 
@@ -44,9 +48,30 @@ class Kept:
     ref: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Pickled:
+    """An object that only the process which uses it unpickles; where that fails, Ray's mail must not."""
+
+    data: bytes
+
+
 def pack(value: object) -> object:
-    """A value whose tensors are packed; views are compacted."""
-    return map_leaves(value, torch.Tensor, _pack_tensor)
+    """A value in pieces that travel; views are compacted.
+
+    Raises:
+        Exception: whatever pickling one of its objects raises.
+    """
+    if isinstance(value, torch.Tensor):
+        return _pack_tensor(value)
+    if isinstance(value, _PLAIN):
+        return value
+    if type(value) is tuple:
+        return tuple(map(pack, value))
+    if type(value) is list:
+        return list(map(pack, value))
+    if type(value) is dict and all(isinstance(key, _PLAIN) for key in value):
+        return {key: pack(item) for key, item in value.items()}
+    return Pickled(cloudpickle.dumps(value))
 
 
 def unpack(value: object, *, writable: bool = False) -> object:
@@ -57,6 +82,7 @@ def unpack(value: object, *, writable: bool = False) -> object:
         writable: copy what arrived in read-only memory, for values that are handed to the user.
     """
     value = map_leaves(value, ObjectRef, _fetch)
+    value = map_leaves(value, Pickled, lambda pickled: cloudpickle.loads(pickled.data))
     return map_leaves(value, PackedTensor, lambda packed: _unpack_tensor(packed, writable))
 
 
@@ -118,16 +144,19 @@ def pack_job(*parts: object, graph: FrozenGraph) -> bytes:
     Raises:
         ExecutionError: a kernel or a parameter cannot be pickled; names the task.
     """
-    modules = list(_own_modules(kernel for task in graph.tasks for kernel in task.op.kernels.values()))
-    for module in modules:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        return bytes(cloudpickle.dumps((graph, *parts)))
-    except Exception as error:
-        raise _unpicklable(graph, error) from error
-    finally:
-        for module in modules:
-            cloudpickle.unregister_pickle_by_value(module)
+    modules = _own_modules(kernel for task in graph.tasks for kernel in task.op.kernels.values())
+    with _by_value:  # what goes by value is one list for the whole process
+        users = cloudpickle.list_registry_pickle_by_value()
+        ours = [module for module in modules if module.__name__ not in users]
+        for module in ours:
+            cloudpickle.register_pickle_by_value(module)
+        try:
+            return bytes(cloudpickle.dumps((graph, *parts)))
+        except Exception as error:
+            raise _unpicklable(graph, error) from error
+        finally:
+            for module in ours:
+                cloudpickle.unregister_pickle_by_value(module)
 
 
 def _unpicklable(graph: FrozenGraph, error: Exception) -> ExecutionError:
@@ -147,12 +176,15 @@ def _own_modules(kernels: Iterable[object]) -> Collection[types.ModuleType]:
     installed = {Path(path).resolve() for path in sysconfig.get_paths().values()}
     found: dict[str, types.ModuleType] = {}
     for kernel in kernels:
+        while isinstance(kernel, functools.partial):
+            kernel = kernel.func
         name = getattr(kernel, "__module__", None) or ""
         module = sys.modules.get(name)
         file = getattr(module, "__file__", None)
         if module is None or file is None or name.partition(".")[0] in ("hetsched", "__main__"):
             continue
-        if not any(root in Path(file).resolve().parents for root in installed):
+        path = Path(file).resolve()
+        if not (any(root in path.parents for root in installed) or {"site-packages", "dist-packages"} & {*path.parts}):
             found[name] = module
     return found.values()
 

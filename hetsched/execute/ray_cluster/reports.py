@@ -41,7 +41,7 @@ class Calls:
         try:
             report = ray.get(ready[0])
         except RayError as error:
-            return process, _lost(process, error)
+            return process, _failure(process, error)
         for position, letter in report.letters:
             self._box.put(position, letter)
         return process, report.error or report
@@ -74,14 +74,18 @@ class Streams:
                     self._box.put(position, letter)
                 end = report.error or report
         except RayError as error:
-            end = _lost(process, error)
+            end = _failure(process, error)
         if isinstance(end, BaseException):
             self._box.stop()
             self._part.stop()
         self._ended.put((process, end))
 
 
-def _lost(process: str, error: RayError) -> WorkerLostError:
+def _failure(process: str, error: RayError) -> HetschedError:
+    if isinstance(error, RayTaskError):  # the process is well, its answer is not
+        failed = ExecutionError(f"process {process!r} could not answer: {_first_line(error)}")
+        failed.__cause__ = error
+        return failed
     lost = WorkerLostError(f"process {process!r} was lost: {_first_line(error)}")
     lost.__cause__ = error
     return lost
