@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from hetsched.errors import ExecutionError
+from hetsched.execute.ray_cluster import environment as ray_settings
 from hetsched.execute.ray_cluster.cluster import Cluster
 from hetsched.platform.cluster import NODE_ID, discover_cluster
 from hetsched.platform.discover import cpu_model, usable_cores
@@ -114,9 +115,8 @@ def test_a_private_ray_from_start_to_end(monkeypatch: pytest.MonkeyPatch, ray_cl
 
 
 def test_a_connection_of_the_users_own_is_used_and_stays(ray_cluster: str) -> None:
-    import ray
-
-    ray.init(address=ray_cluster, log_to_driver=False)
+    with ray_settings.ray_environment({**ray_settings.QUIET, **ray_settings.LOOPBACK}) as ray:
+        ray.init(address=ray_cluster, log_to_driver=False)
     try:
         started, joined = Cluster.start(), Cluster.join(ray_cluster)
         assert len(started.nodes) == len(joined.nodes) == 4

@@ -198,7 +198,17 @@ def _reduce_overload(op: Any) -> tuple[Any, ...]:
     return _overload, (op._schema.name, op._overloadname)
 
 
+def _named(name: str) -> object:
+    return getattr(torch, name)
+
+
+def _reduce_named(value: object) -> tuple[Any, ...]:
+    return _named, (str(value).removeprefix("torch."),)
+
+
 copyreg.pickle(torch._ops.OpOverload, _reduce_overload)  # torch gives its own ops no way to be pickled
+for kind in (torch.dtype, torch.layout, torch.memory_format):
+    copyreg.pickle(kind, _reduce_named)  # or else pickle names any module that happens to have imported torch
 
 
 def sendable_error(error: BaseException) -> BaseException:
