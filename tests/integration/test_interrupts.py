@@ -46,6 +46,24 @@ def test_a_worker_stuck_in_a_call_is_named_and_left(caplog: pytest.LogCaptureFix
         release.set()
 
 
+def test_a_run_inside_a_run() -> None:
+    """Another program may run; the one that runs already would be waited for by itself."""
+    programs = {}
+    inner, outer = nx.DiGraph(), nx.DiGraph()
+    inner.add_node("x", value=2)
+    inner.add_node("y", op=lambda x: x + 1)
+    inner.add_edge("x", "y")
+    outer.add_node("which", input=True)
+    outer.add_node(
+        "nested", op=lambda which: programs[which].run({"which": "inner"} if which == "outer" else None)["y"]
+    )
+    outer.add_edge("which", "nested")
+    with hetsched.compile(inner) as programs["inner"], hetsched.compile(outer) as programs["outer"]:
+        assert programs["outer"].run({"which": "inner"})["nested"] == 3
+        with pytest.raises(hetsched.TaskFailedError, match="an op waits for this program, which is running"):
+            programs["outer"].run({"which": "outer"})
+
+
 def test_a_worker_in_a_python_loop_is_stopped() -> None:
     entered = threading.Event()
 
