@@ -47,9 +47,9 @@ def test_what_cannot_be_unpickled_is_an_error_and_not_a_wait(platform: hetsched.
     g = hetsched.TaskGraph()
     g.constant(OnlyHere(), name="c")
     g.add(lambda c: 1, "c", name="one", device="single/cpu:0")
-    with pytest.raises(hetsched.ExecutionError, match="'c' came by driver/ram->.* and cannot be unpacked"):
+    with pytest.raises(hetsched.ExecutionError, match=r"'c' came by driver/ram->.* and cannot be unpacked"):
         hetsched.run(g, platform=platform)
-    with pytest.raises(hetsched.ExecutionError, match="'c' came by driver/ram->.* and cannot be unpacked"):
+    with pytest.raises(hetsched.ExecutionError, match=r"'c' came by driver/ram->.* and cannot be unpacked"):
         hetsched.compile(g, platform=platform)
     assert hetsched.run(_pid_and_double(1.0), platform=platform)["double"].item() == 2.0
 
