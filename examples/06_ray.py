@@ -1,4 +1,4 @@
-"""The same graph on Ray: a session owns the processes, two jobs share them, values stay where the next job wants them."""
+"""The same graph on Ray: two jobs share the processes of a session, and values stay where the next job wants them."""
 
 import torch
 
