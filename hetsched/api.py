@@ -33,7 +33,7 @@ from hetsched.schedule import Scheduler, solve
 from hetsched.schedule.assemble import assemble
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Schedule
-from hetsched.sessions import executor_for
+from hetsched.sessions import executor_for, is_open
 from hetsched.trace.trace import Trace
 
 log = logging.getLogger(__name__)
@@ -114,11 +114,13 @@ def compile(  # noqa: A001  (the name users know from torch and re)
     """
     model = cost_model or Roofline()
     with ExitStack() as opened:
+        if outputs_as == "refs" and not is_open(executor):
+            raise ExecutionError("outputs_as='refs' needs an open session(executor='ray'), where they live")
         runner, is_ours = executor_for(executor)
         if is_ours:
             opened.callback(runner.close)
-        if outputs_as == "refs" and (is_ours or isinstance(runner, LocalExecutor)):
-            raise ExecutionError("outputs_as='refs' needs an open session(executor='ray'), where they live")
+        if outputs_as == "refs" and isinstance(runner, LocalExecutor):
+            raise ExecutionError("outputs_as='refs' needs a session(executor='ray'); the open one runs in this process")
         given, bound = _described(inputs, graph, runner), _bound(graph, inputs, runner)
         frozen = freeze(graph, given, outputs, bound)
         machine = with_rates(runner.prepare(_loaded(platform), device_rates))

@@ -49,13 +49,18 @@ def session(executor: str = "local", **settings: Any) -> Session:
     return Session(executor, _make(executor, settings))
 
 
+def is_open(name: str) -> bool:
+    """Whether the session that is open, if there is one, is of the executor asked for."""
+    return bool(_open) and name in ("auto", _open[-1].name)
+
+
 def executor_for(name: str) -> tuple[Executor, bool]:
     """The open session's executor where it is the one asked for, else a new one; the flag says that it is the caller's.
 
     Raises:
         ExecutionError: the name is unknown.
     """
-    if _open and name in ("auto", _open[-1].name):
+    if is_open(name):
         return _open[-1].executor, False
     return _make("local" if name == "auto" else name, {}), True
 

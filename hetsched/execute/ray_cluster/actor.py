@@ -71,8 +71,7 @@ class ActorMail:
         if process != DRIVER:
             send(self._peers[process], self._epoch, position, letter, copy, self._window, self._lock)
         elif copy.value in self._kept:
-            kept = Kept(ray.put(map_tensors(letter.value, compact)))
-            self._outbox.put((position, replace(letter, value=kept)))
+            self._outbox.put((position, _kept(letter, copy)))
         else:
             self._outbox.put((position, packed(letter, copy)))
 
@@ -97,6 +96,11 @@ def packed(letter: Letter, copy: Copy) -> Letter:
             f"value {copy.value!r} cannot be sent from {copy.source} to {copy.target}: {error}; "
             "keep it where it is with keep_on=, or let its op give something that can be pickled"
         ) from error
+
+
+def _kept(letter: Letter, copy: Copy) -> Letter:
+    packed(letter, copy)  # says what is wrong where Ray would say it in many lines
+    return replace(letter, value=Kept(ray.put(map_tensors(letter.value, compact))))
 
 
 def send(

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from ray import ObjectRef, cloudpickle
 
-from hetsched.errors import ExecutionError
+from hetsched.errors import ExecutionError, TaskFailedError
 from hetsched.execute.backends.backend import map_leaves
 from hetsched.graph.frozen import FrozenGraph
 from hetsched.graph.values import dtype_name, torch_dtype
@@ -212,9 +212,12 @@ for kind in (torch.dtype, torch.layout, torch.memory_format):
 
 
 def sendable_error(error: BaseException) -> BaseException:
-    """The error itself where it can travel, otherwise one that says the same."""
+    """The error itself where it can travel, otherwise one that says the same; a failed task stays one."""
     try:
         pickle.loads(cloudpickle.dumps(error))
     except Exception:  # noqa: BLE001  (whatever its pickling raises, its text remains)
+        if isinstance(error, TaskFailedError):
+            cause = ExecutionError(f"{type(error.__cause__).__name__}: {error.__cause__}")
+            return TaskFailedError(error.task, error.op, error.device, error.operands, cause)
         return ExecutionError(f"{type(error).__name__}: {error}")
     return error

@@ -83,10 +83,10 @@ class Streams:
 
 def _failure(process: str, error: RayError) -> HetschedError:
     if isinstance(error, RayTaskError):  # the process is well, its answer is not
-        failed = ExecutionError(f"process {process!r} could not answer: {_first_line(error)}")
+        failed = ExecutionError(f"process {process!r} could not answer: {_told(error)}")
         failed.__cause__ = error
         return failed
-    lost = WorkerLostError(f"process {process!r} was lost: {_first_line(error)}")
+    lost = WorkerLostError(f"process {process!r} was lost: {_told(error)}")
     lost.__cause__ = error
     return lost
 
@@ -101,10 +101,15 @@ def answer_of(refs: Any) -> Any:
         return ray.get(refs)
     except RayTaskError as error:
         cause = error.cause
-        raise cause if isinstance(cause, HetschedError) else ExecutionError(_first_line(error)) from error
+        raise cause if isinstance(cause, HetschedError) else ExecutionError(_told(error)) from error
     except RayError as error:
-        raise WorkerLostError(f"a process was lost: {_first_line(error)}") from error
+        raise WorkerLostError(f"a process was lost: {_told(error)}") from error
 
 
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+def _told(error: RayError) -> str:
+    """In one line, and in the words of what happened there rather than of Ray."""
+    real = error.cause if isinstance(error, RayTaskError) and error.cause is not None else error
+    line = f"{type(real).__name__}: {str(real).strip().partition(chr(10))[0]}"
+    if isinstance(real, ModuleNotFoundError):
+        line += "; install it on the nodes, or send it along with ray.cloudpickle.register_pickle_by_value(module)"
+    return line

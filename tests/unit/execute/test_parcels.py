@@ -8,7 +8,7 @@ from collections import namedtuple
 import pytest
 import torch
 
-from hetsched.errors import ExecutionError
+from hetsched.errors import ExecutionError, TaskFailedError
 from hetsched.execute.ray_cluster import parcels
 
 Pair = namedtuple("Pair", "left right")
@@ -75,3 +75,14 @@ def test_errors_travel_or_are_told() -> None:
     assert "LocalError: 1 and 2" in str(told)
     error = ValueError("as it is")
     assert parcels.sendable_error(error) is error
+
+
+def test_a_failed_task_stays_one_when_its_cause_cannot_travel() -> None:
+    class NeedsTwoError(Exception):
+        def __init__(self, a: int, b: int) -> None:
+            super().__init__(a)
+
+    told = parcels.sendable_error(TaskFailedError("t", "op", "cpu:0", ("int",), NeedsTwoError(1, 2)))
+    assert isinstance(told, TaskFailedError)
+    assert (told.task, told.device) == ("t", "cpu:0")
+    assert "NeedsTwoError: 1" in str(told)
