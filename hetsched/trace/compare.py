@@ -21,7 +21,10 @@ NONE = "-"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One task or one copy; a time is None where it was not predicted, or did not happen."""
+    """One task or one copy; a time is None where it was not predicted, or did not happen.
+
+    ``overrun``: the emulated slot was too short for the real computation, so the measured time is this machine's.
+    """
 
     kind: Literal["compute", "copy"]
     name: str
@@ -30,6 +33,7 @@ class Row:
     n_bytes: float
     predicted_seconds: float | None
     measured_seconds: float | None
+    overrun: bool = False
 
     @property
     def ratio(self) -> float | None:
@@ -131,6 +135,8 @@ def format_comparison(
             console.print(_task_table(compared.rows, n_rows))
             if len(compared.rows) > n_rows:
                 console.print(_left_out(compared.rows, n_rows), soft_wrap=True)
+            if any(row.overrun for row in compared.rows):
+                console.print("! slot overrun: the true computation took this machine longer", soft_wrap=True)
             console.print()
             console.print(_lane_table(compared.lanes))
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
@@ -190,6 +196,7 @@ def _row(guess: Span | None, fact: Span | None) -> Row:
         n_bytes=span.n_bytes,
         predicted_seconds=guess.seconds if guess else None,
         measured_seconds=fact.seconds if fact else None,
+        overrun=fact is not None and fact.overrun,
     )
 
 
@@ -228,7 +235,8 @@ def _task_table(rows: Sequence[Row], n_rows: int) -> Table:
     for row in longest(rows, n_rows):
         what = row.op if row.kind == "compute" else f"copy {show_bytes(row.n_bytes)}"
         cells = (printable(row.name), printable(what), printable(row.lane))
-        times = (_seconds(row.predicted_seconds), _seconds(row.measured_seconds))
+        measured = _seconds(row.measured_seconds)
+        times = (_seconds(row.predicted_seconds), f"! {measured}" if row.overrun else measured)
         table.add_row(*cells, *times, NONE if row.ratio is None else f"{row.ratio:.2f}")
     return table
 

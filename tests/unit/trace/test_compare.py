@@ -77,7 +77,7 @@ def test_the_table_is_headed_by_makespans_and_bound(a_trace: Make) -> None:
     )
     cells = [re.split(r" {2,}", line) for line in text.splitlines()]
     assert ["task or copy", "op", "where", "predicted", "measured", "ratio"] in cells
-    assert ["conv", "conv2d", "gpu:0", "3.00 ms", "4.50 ms", "1.50"] in cells
+    assert ["conv", "conv2d", "gpu:0", "3.00 ms", "! 4.50 ms", "1.50"] in cells
     assert ["decode", "copy 3.00 MiB", "ram->vram:0", "1.00 ms", "1.00 ms", "1.00"] in cells
     assert ["device or link", "busy, predicted", "busy, measured"] in cells
     assert ["gpu:0", "4.00 ms", "50%", "6.00 ms", "60%"] in cells
@@ -121,3 +121,14 @@ def test_a_pipe_gets_whole_lines_whatever_the_terminal(monkeypatch: pytest.Monke
 
 def test_an_empty_run_is_one_line() -> None:
     assert str(comparison(Trace((), 0.0), Trace((), 0.0))) == "makespan 0 s measured; 0 s predicted"
+
+
+def test_an_overrun_slot_is_marked_and_explained() -> None:
+    slot = Span("compute", "a", "gpu:0", 0.0, 1.0, op="relu")
+    late = Span("compute", "a", "gpu:0", 0.0, 3.0, op="relu", overrun=True)
+    compared = comparison(Trace((slot,), 1.0), Trace((late,), 3.0, emulated=True))
+    assert compared.rows[0].overrun
+    text = format_comparison(compared)
+    assert "! 3.00 s" in text
+    assert "slot overrun" in text
+    assert "slot overrun" not in format_comparison(comparison(Trace((slot,), 1.0), Trace((slot,), 1.0)))
