@@ -166,7 +166,7 @@ def _topological_order(graph: nx.DiGraph, nodes: Mapping[Hashable, _Node]) -> li
                 heapq.heappush(ready, after)
     if len(order) < len(keys):
         late = [key for key, n_before in zip(keys, waiting, strict=True) if n_before]
-        cycle = nx.find_cycle(nx.induced_subgraph(graph, late))  # type: ignore[no-untyped-call] # networkx has no types
+        cycle = nx.find_cycle(nx.induced_subgraph(graph, late))
         path = " -> ".join(nodes[key].name for key in [*(source for source, _ in cycle), cycle[0][0]])
         raise GraphError(f"the graph has a cycle, {path}; remove one of its edges (`loop` repeats a graph)")
     return order
