@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import difflib
-import heapq
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+import gc
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import networkx as nx
 
 import hetsched.graph.library  # noqa: F401 -- fills the registry of ops
 from hetsched.errors import GraphError
-from hetsched.graph.edges import Use, uses_of
-from hetsched.graph.frozen import FrozenGraph, NodeOptions, Operand, Task, Value
-from hetsched.graph.infer import Inference, infer
+from hetsched.graph.edges import Edges, Uses, incoming, topological_order, uses_of
+from hetsched.graph.frozen import FrozenGraph, NodeOptions, Operand, Task, Value, maker
+from hetsched.graph.infer import Inference, infer, params_key
 from hetsched.graph.ops import Op, resolve
-from hetsched.graph.options import NO_OPTIONS, check_attributes, declared_spec, keep_on_of, params_of, task_options
+from hetsched.graph.options import (
+    NO_OPTIONS,
+    NO_PARAMS,
+    check_attributes,
+    declared_spec,
+    keep_on_of,
+    params_of,
+    task_options,
+)
 from hetsched.graph.values import ObjectSpec, Spec, TensorSpec, TupleSpec, spec_of
+
+_WHOLE = (None,)
+_make_operand, _make_value, _make_task = maker(Operand), maker(Value), maker(Task)
 
 
 def freeze(
@@ -41,19 +54,48 @@ def freeze(
     """
     _check_type(graph)
     given = _given(graph, inputs or {})
-    nodes = _read(graph, given)
-    order = _topological_order(graph, nodes)
-    requested = _requested(graph, nodes, outputs)
-    needed = _needed(nodes, order, requested)
-    builder = _Builder(nodes, given, bound or {})
-    for key in nodes:
-        if key in needed and not nodes[key].is_task:
-            builder.add_source(key)
-    slots = _used_slots(nodes, needed, requested)
+    with _garbage_left():
+        return _frozen(graph, given, outputs, bound or {})
+
+
+def _frozen(
+    graph: nx.DiGraph,
+    given: Mapping[Hashable, Spec | None],
+    outputs: Iterable[Hashable] | None,
+    bound: Mapping[Hashable, tuple[str, ...]],
+) -> FrozenGraph:
+    edges = incoming(graph)
+    nodes = _read(graph, edges, given)
+    successors = dict(graph.adjacency())
+    order = topological_order(graph, edges, successors)
+    requested = _requested(nodes, successors, outputs)
+    wholes, slots = _used(nodes, order, requested)
+    builder = _Builder(nodes, given, bound)
+    for key, node in nodes.items():
+        if node.op is None and (key in wholes or key in slots):
+            builder.add_source(key, node)
     for key in order:
-        if key in needed and nodes[key].is_task:
-            builder.add_task(key, slots[key])
+        node = nodes[key]
+        if node.op is None:
+            continue
+        if key in slots:
+            used = sorted(slots[key])
+            builder.add_task(key, node, node.op, [None, *used] if key in wholes else used)
+        elif key in wholes:
+            builder.add_task(key, node, node.op, _WHOLE)
     return builder.frozen(requested, graph.name or "graph")
+
+
+@contextmanager
+def _garbage_left() -> Iterator[None]:
+    """Keep Python from looking for garbage: there is none, and to look through a million new objects takes a second."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def input_keys(graph: nx.DiGraph) -> tuple[Hashable, ...]:
@@ -66,20 +108,15 @@ def input_keys(graph: nx.DiGraph) -> tuple[Hashable, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Node:
+class _Node(NamedTuple):
     """What the graph says of one node; ``op`` is None for sources."""
 
     name: str
     attributes: Mapping[str, Any]
     op: Op | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
-    uses: tuple[Use, ...] = ()
+    params: Mapping[str, Any] = NO_PARAMS
+    uses: Uses = ()
     options: NodeOptions = NO_OPTIONS
-
-    @property
-    def is_task(self) -> bool:
-        return self.op is not None
 
 
 def _check_type(graph: object) -> None:
@@ -106,35 +143,40 @@ def _given(graph: nx.DiGraph, inputs: Mapping[Hashable, object]) -> dict[Hashabl
     }
 
 
-def _read(graph: nx.DiGraph, given: Mapping[Hashable, Spec | None]) -> dict[Hashable, _Node]:
+def _read(
+    graph: nx.DiGraph, edges: Mapping[Hashable, Edges], given: Mapping[Hashable, Spec | None]
+) -> dict[Hashable, _Node]:
     """Check every node by itself, in the order they were added."""
     nodes: dict[Hashable, _Node] = {}
     keys: dict[str, Hashable] = {}
-    predecessors = graph.pred
-    for key, attributes in graph.nodes.items():
+    ops: dict[int, Op] = {}
+    for key, attributes in graph.nodes(data=True):
         name = str(key)
-        if name in keys:
+        if keys.setdefault(name, key) is not key:
             raise GraphError(f"nodes {keys[name]!r} and {key!r} are both called {name!r}; rename one")
-        keys[name] = key
         check_attributes(name, attributes)
-        edges = predecessors[key]
         if "op" in attributes:
-            nodes[key] = _read_task(name, attributes, edges)
+            nodes[key] = _read_task(name, attributes, edges[key], ops)
         else:
-            _check_source(name, attributes, edges, key in given)
+            _check_source(name, attributes, edges[key], key in given)
             nodes[key] = _Node(name, attributes)
     return nodes
 
 
-def _read_task(name: str, attributes: Mapping[str, Any], edges: Mapping[Hashable, Mapping[str, Any]]) -> _Node:
+def _read_task(name: str, attributes: Mapping[str, Any], edges: Edges, ops: dict[int, Op]) -> _Node:
+    """Read a task; ``ops`` are those met so far, by the id of what means them: one callable is one op."""
     if "value" in attributes:
         raise GraphError(f"node {name!r} has both op and value; drop one: a constant has a value, a task has an op")
     params = params_of(name, attributes)
     uses = uses_of(name, edges, params)
-    return _Node(name, attributes, resolve(attributes["op"], name), params, uses, task_options(name, attributes))
+    reference = attributes["op"]
+    op = ops.get(id(reference))
+    if op is None:
+        op = ops[id(reference)] = resolve(reference, name)
+    return _Node(name, attributes, op, params, uses, task_options(name, attributes))
 
 
-def _check_source(name: str, attributes: Mapping[str, Any], edges: Mapping[Hashable, Any], is_given: bool) -> None:
+def _check_source(name: str, attributes: Mapping[str, Any], edges: Edges, is_given: bool) -> None:
     if edges:
         what = "a value" if "value" in attributes else "no op"
         before = ", ".join(repr(str(key)) for key in edges)
@@ -149,35 +191,14 @@ def _check_source(name: str, attributes: Mapping[str, Any], edges: Mapping[Hasha
     keep_on_of(name, attributes)
 
 
-def _topological_order(graph: nx.DiGraph, nodes: Mapping[Hashable, _Node]) -> list[Hashable]:
-    """Every node after those it reads; of those that are ready, the one that was added first."""
-    keys = list(nodes)
-    rank = {key: number for number, key in enumerate(keys)}
-    waiting = [len(graph.pred[key]) for key in keys]
-    ready = [number for number, n_before in enumerate(waiting) if n_before == 0]
-    order: list[Hashable] = []
-    while ready:
-        number = heapq.heappop(ready)
-        order.append(keys[number])
-        for successor in graph.succ[keys[number]]:
-            after = rank[successor]
-            waiting[after] -= 1
-            if waiting[after] == 0:
-                heapq.heappush(ready, after)
-    if len(order) < len(keys):
-        late = [key for key, n_before in zip(keys, waiting, strict=True) if n_before]
-        cycle = nx.find_cycle(nx.induced_subgraph(graph, late))
-        path = " -> ".join(nodes[key].name for key in [*(source for source, _ in cycle), cycle[0][0]])
-        raise GraphError(f"the graph has a cycle, {path}; remove one of its edges (`loop` repeats a graph)")
-    return order
-
-
 def _requested(
-    graph: nx.DiGraph, nodes: Mapping[Hashable, _Node], outputs: Iterable[Hashable] | None
+    nodes: Mapping[Hashable, _Node],
+    successors: Mapping[Hashable, Iterable[Hashable]],
+    outputs: Iterable[Hashable] | None,
 ) -> dict[Hashable, None]:
     if outputs is None:
-        has_tasks = any(node.is_task for node in nodes.values())
-        return {key: None for key in nodes if not graph.succ[key] and nodes[key].is_task == has_tasks}
+        has_tasks = any(node.op is not None for node in nodes.values())
+        return {key: None for key, node in nodes.items() if not successors[key] and (node.op is not None) == has_tasks}
     asked = tuple(outputs) if isinstance(outputs, Iterable) and not isinstance(outputs, str) else (outputs,)
     for key in asked:
         if not isinstance(key, Hashable) or key not in nodes:
@@ -194,25 +215,20 @@ def _similar(key: object, known: Iterable[Hashable]) -> str:
     return f"it has: {shown or 'no nodes'}"
 
 
-def _needed(nodes: Mapping[Hashable, _Node], order: Sequence[Hashable], requested: Iterable[Hashable]) -> set[Hashable]:
-    needed = set(requested)
+def _used(
+    nodes: Mapping[Hashable, _Node], order: Sequence[Hashable], requested: Iterable[Hashable]
+) -> tuple[set[Hashable], Mapping[Hashable, set[int]]]:
+    """The nodes whose whole value is needed, and the slots that are needed of others or of the same ones."""
+    wholes = set(requested)
+    slots: dict[Hashable, set[int]] = defaultdict(set)
     for key in reversed(order):
-        if key in needed:
-            needed.update(use.key for use in nodes[key].uses)
-    return needed
-
-
-def _used_slots(
-    nodes: Mapping[Hashable, _Node], needed: Iterable[Hashable], requested: Iterable[Hashable]
-) -> dict[Hashable, set[int | None]]:
-    """By node, the output slots that are used; None for the whole."""
-    slots: dict[Hashable, set[int | None]] = {key: set() for key in needed}
-    for key in requested:
-        slots[key].add(None)
-    for key in needed:
-        for use in nodes[key].uses:
-            slots[use.key].add(use.slot)
-    return slots
+        if key in wholes or key in slots:
+            for _, source, slot in nodes[key].uses:
+                if slot is None:
+                    wholes.add(source)
+                else:
+                    slots[source].add(slot)
+    return wholes, slots
 
 
 class _Builder:
@@ -229,86 +245,103 @@ class _Builder:
         self._bound = bound
         self._values: list[Value] = []
         self._tasks: list[Task] = []
-        self._index: dict[tuple[Hashable, int | None], int] = {}
+        self._wholes: dict[Hashable, int] = {}
+        self._slots: dict[tuple[Hashable, int], int] = {}
         self._names: dict[str, Hashable] = {}
+        self._specs: dict[Spec | None, Spec | None] = {}
+        self._spec_ids: list[int] = []
+        self._inferred: dict[tuple[object, ...], Inference] = {}
+        self._is_any_kept = False
 
-    def add_source(self, key: Hashable) -> None:
+    def add_source(self, key: Hashable, node: _Node) -> None:
         """Add an input or a constant."""
-        node = self._nodes[key]
         keep_on = self._bound.get(key) or keep_on_of(node.name, node.attributes)
-        if key in self._given or "value" not in node.attributes:
-            spec = _input_spec(node, self._given.get(key), key in self._given)
-            self._add(Value(node.name, key, None, spec=spec, is_input=True, keep_on=keep_on))
-        else:
-            data = node.attributes["value"]
-            self._add(Value(node.name, key, None, spec=spec_of(data), data=data, keep_on=keep_on))
+        is_input = key in self._given or "value" not in node.attributes
+        data = None if is_input else node.attributes["value"]
+        spec = _input_spec(node, self._given.get(key), key in self._given) if is_input else spec_of(data)
+        self._add(_make_value(node.name, key, None, None, self._unique(spec), None, is_input, data, keep_on))
 
-    def add_task(self, key: Hashable, slots: set[int | None]) -> None:
-        """Add a task and the values of those of its output slots that are used."""
-        node = self._nodes[key]
-        assert node.op is not None
-        operands = tuple(Operand(use.arg, self._operand(node, use)) for use in node.uses)
-        inferred = self._infer(node, operands)
-        keep_on = self._keep_on(node, operands)
+    def add_task(self, key: Hashable, node: _Node, op: Op, slots: Sequence[int | None]) -> None:
+        """Add a task and the values of those of its output slots that are used, the whole first."""
+        wholes, spec_ids = self._wholes, self._spec_ids
+        operands, specs = [], []
+        for arg, source, slot in node.uses:
+            value = wholes[source] if slot is None else self._slot(node, source, slot)
+            operands.append(_make_operand(arg, value))
+            specs.append(spec_ids[value])
+        inferred = self._infer(node, op, operands, specs)
+        keep_on = self._keep_on(node, operands) if self._is_any_kept else node.options.keep_on
         producer = len(self._tasks)
         outputs = []
-        for slot in sorted(slots, key=lambda slot: -1 if slot is None else slot):
-            spec = inferred.spec if slot is None else _slot_spec(node, inferred.spec, slot)
+        for slot in slots:
             name = node.name if slot is None else f"{node.name}#{slot}"
-            alias = self._alias(key, slot, inferred, operands)
-            outputs.append(self._add(Value(name, key, producer, slot, spec, alias, keep_on=keep_on)))
+            spec = inferred.spec if slot is None else _slot_spec(node, inferred.spec, slot)
+            alias = self._alias(key, slot, inferred, operands) if inferred.views or slot is not None else None
+            outputs.append(self._add(_make_value(name, key, producer, slot, spec, alias, False, None, keep_on)))
+        cost = inferred.flops, inferred.n_bytes, inferred.dtype
         self._tasks.append(
-            Task(
-                name=node.name,
-                key=key,
-                op=node.op,
-                operands=operands,
-                outputs=tuple(outputs),
-                params=node.params,
-                options=node.options,
-                flops=inferred.flops,
-                n_bytes=inferred.n_bytes,
-                dtype=inferred.dtype,
-            )
+            _make_task(node.name, key, op, tuple(operands), tuple(outputs), node.params, node.options, *cost)
         )
 
     def frozen(self, requested: Iterable[Hashable], name: str) -> FrozenGraph:
         """The graph of all that was added."""
-        wanted = {key: self._index[key, None] for key in requested}
+        wanted = {key: self._wholes[key] for key in requested}
         return FrozenGraph(tuple(self._tasks), tuple(self._values), wanted, name)
 
     def _add(self, value: Value) -> int:
-        if value.name in self._names:
+        key, index = value.key, len(self._values)
+        if self._names.setdefault(value.name, key) is not key:
             raise GraphError(
                 f"node {value.name!r} and an output slot have one name "
-                f"(nodes {self._names[value.name]!r} and {value.key!r}); rename the node"
+                f"(nodes {self._names[value.name]!r} and {key!r}); rename the node"
             )
-        self._names[value.name] = value.key
-        self._index[value.key, value.slot] = len(self._values)
+        if value.slot is None:
+            self._wholes[key] = index
+        else:
+            self._slots[key, value.slot] = index
+        if value.keep_on:
+            self._is_any_kept = True
         self._values.append(value)
-        return len(self._values) - 1
+        self._spec_ids.append(id(value.spec))
+        return index
 
-    def _operand(self, node: _Node, use: Use) -> int:
-        if use.slot is not None and not self._nodes[use.key].is_task:
+    def _slot(self, node: _Node, source: Hashable, slot: int) -> int:
+        if self._nodes[source].op is None:
             raise GraphError(
-                f"node {node.name!r}: it reads slot {use.slot} of {str(use.key)!r}, which is no task; "
+                f"node {node.name!r}: it reads slot {slot} of {str(source)!r}, which is no task; "
                 "give each item as an input or constant of its own"
             )
-        return self._index[use.key, use.slot]
+        return self._slots[source, slot]
 
-    def _infer(self, node: _Node, operands: Sequence[Operand]) -> Inference:
-        assert node.op is not None
+    def _infer(self, node: _Node, op: Op, operands: Sequence[Operand], spec_ids: Sequence[int]) -> Inference:
+        """What is known of a task; equal tasks are inferred once, and found again by the identity of op and specs."""
+        params = params_key(node.params) if node.params else ""
+        if params is None:
+            return self._infer_anew(node, op, operands)
+        keywords = [operand.arg for operand in operands] if operands and operands[-1].arg.__class__ is str else ()
+        key = (op, params, *spec_ids, *keywords)
+        known = self._inferred.get(key)
+        if known is None:
+            known = self._infer_anew(node, op, operands)
+            known = self._inferred[key] = replace(known, spec=self._unique(known.spec))
+        return known
+
+    def _unique(self, spec: Spec | None) -> Spec | None:
+        """The first spec that equals this one: `_infer` knows specs by their identity."""
+        return self._specs.setdefault(spec, spec)
+
+    def _infer_anew(self, node: _Node, op: Op, operands: Sequence[Operand]) -> Inference:
         positional = [self._values[use.value].spec for use in operands if isinstance(use.arg, int)]
         keywords = {use.arg: self._values[use.value].spec for use in operands if isinstance(use.arg, str)}
         try:
-            return infer(node.op, positional, node.params, keywords)
+            return infer(op, positional, node.params, keywords)
         except GraphError as error:
             raise GraphError(f"node {node.name!r}: {error}") from error.__cause__
 
     def _alias(self, key: Hashable, slot: int | None, inferred: Inference, operands: Sequence[Operand]) -> int | None:
         """The value whose storage this one shares: the whole that it is a slot of, or the operand that it views."""
-        if slot is not None and (key, None) in self._index:
-            return self._index[key, None]
+        if slot is not None and key in self._wholes:
+            return self._wholes[key]
         viewed = inferred.whole_view
         if slot is not None:
             viewed = inferred.views[slot] if slot < len(inferred.views) else None

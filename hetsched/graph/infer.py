@@ -42,7 +42,7 @@ class Inference:
     @property
     def whole_view(self) -> int | None:
         """The operand that all output slots share the storage of, if there is one."""
-        return self.views[0] if len(set(self.views)) == 1 else None
+        return self.views[0] if self.views and len(set(self.views)) == 1 else None
 
 
 def infer(
@@ -63,7 +63,7 @@ def infer(
         GraphError: wrong number of operands, or operands and params that the op cannot take; names the op and them.
         CostError: a formula's answer is negative, infinite or not a number.
     """
-    use = _Use(tuple(operands), tuple((keywords or {}).items()), params or {}, _key(params))
+    use = _Use(tuple(operands), tuple((keywords or {}).items()), params or {}, params_key(params))
     if use.key is None or not (op.pure or op.infer or op.flops or op.n_bytes):
         return _infer(op, use, torch.get_default_dtype())
     return _infer_cached(op, use, torch.get_default_dtype())
@@ -224,7 +224,7 @@ def _shown(spec: Spec | None) -> str:
     return "unknown" if spec is None else str(spec)
 
 
-def _key(params: Mapping[str, Any] | None) -> str | None:
+def params_key(params: Mapping[str, Any] | None) -> str | None:
     """The params as text that is equal only for equal params, or None when there is no such text."""
     if not params:
         return ""
@@ -232,14 +232,15 @@ def _key(params: Mapping[str, Any] | None) -> str | None:
 
 
 def _is_plain(value: Any) -> bool:
-    if isinstance(value, (tuple, list)):
-        return all(map(_is_plain, value))
-    if isinstance(value, Mapping):
-        return type(value) is dict and all(map(_is_plain, value.values()))
-    return value is None or type(value) in _PLAIN
+    if type(value) in _PLAIN:
+        return True
+    if not isinstance(value, (tuple, list, dict)):
+        return False
+    items = value.values() if type(value) is dict else value
+    return _PLAIN.issuperset(map(type, items)) or all(map(_is_plain, items))
 
 
-_PLAIN = frozenset({bool, int, float, complex, str, slice, torch.dtype, torch.Size})
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, slice, torch.dtype, torch.Size})
 _NUMBERS = frozenset({"bool", "int", "float", "complex"})
 _MANY = 1 << 20
 """Greatest number of operands of ops that take any number."""

@@ -10,14 +10,17 @@ from numbers import Real
 from typing import Any
 
 from hetsched.errors import CostError, GraphError
-from hetsched.graph.frozen import NodeOptions
+from hetsched.graph.frozen import NodeOptions, maker
 from hetsched.graph.task_graph import NODE_OPTIONS
 from hetsched.graph.values import Spec, TensorSpec, dtype_name, torch_dtype
 
 _OF_TASKS = frozenset({"op", "params", *NODE_OPTIONS})
 _OF_SOURCES = frozenset({"value", "shape", "dtype", "input", "keep_on"})
 _KNOWN = _OF_TASKS | _OF_SOURCES
+_OPTIONS = frozenset(NODE_OPTIONS)
 NO_OPTIONS = NodeOptions()
+NO_PARAMS: Mapping[str, Any] = {}
+_make_options = maker(NodeOptions)
 
 
 def check_attributes(name: str, attributes: Mapping[str, Any]) -> None:
@@ -26,6 +29,8 @@ def check_attributes(name: str, attributes: Mapping[str, Any]) -> None:
     Raises:
         GraphError: names the node, the attribute and what it may have meant.
     """
+    if _KNOWN.issuperset(attributes):
+        return
     expected = _OF_TASKS if "op" in attributes else {"op", "value", "keep_on"}
     for attribute in attributes:
         if attribute in _KNOWN or not isinstance(attribute, str):
@@ -46,8 +51,10 @@ def params_of(name: str, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     Raises:
         GraphError: they are not a mapping by name.
     """
-    params = attributes.get("params") or {}
-    if not isinstance(params, Mapping) or not all(isinstance(key, str) for key in params):
+    params = attributes.get("params") or NO_PARAMS
+    if params is NO_PARAMS:
+        return params
+    if not isinstance(params, (dict, Mapping)) or not all([isinstance(key, str) for key in params]):
         raise GraphError(f"node {name!r}: params is {params!r}; it must be a mapping of keyword names to values")
     return params
 
@@ -59,7 +66,7 @@ def task_options(name: str, attributes: Mapping[str, Any]) -> NodeOptions:
         GraphError: an option is of the wrong type.
         CostError: a given time is not a finite number >= 0.
     """
-    if not any(option in attributes for option in NODE_OPTIONS):
+    if _OPTIONS.isdisjoint(attributes):
         return NO_OPTIONS
     device, devices = attributes.get("device"), attributes.get("devices")
     if device is not None and devices is not None:
@@ -69,13 +76,13 @@ def task_options(name: str, attributes: Mapping[str, Any]) -> NodeOptions:
     parts = attributes.get("parts")
     if parts is not None and (not isinstance(parts, int) or isinstance(parts, bool) or parts < 1):
         raise GraphError(f"node {name!r}: parts is {parts!r}; it must be a whole number of at least 1")
-    return NodeOptions(
-        allowed=_names(name, "devices", device if devices is None else devices),
-        keep_on=keep_on_of(name, attributes),
-        release=_flag(name, attributes, "release", False),
-        seconds=_seconds(name, attributes.get("seconds")),
-        splittable=_flag(name, attributes, "splittable", True),
-        parts=parts,
+    return _make_options(
+        _names(name, "devices", device if devices is None else devices),
+        keep_on_of(name, attributes),
+        _flag(name, attributes, "release", False),
+        _seconds(name, attributes.get("seconds")),
+        _flag(name, attributes, "splittable", True),
+        parts,
     )
 
 
@@ -85,7 +92,7 @@ def keep_on_of(name: str, attributes: Mapping[str, Any]) -> tuple[str, ...]:
     Raises:
         GraphError: it is neither a name nor several.
     """
-    return _names(name, "keep_on", attributes.get("keep_on"))
+    return _names(name, "keep_on", attributes["keep_on"]) if "keep_on" in attributes else ()
 
 
 def declared_spec(name: str, attributes: Mapping[str, Any]) -> Spec | None:
@@ -113,6 +120,8 @@ def declared_spec(name: str, attributes: Mapping[str, Any]) -> Spec | None:
 def _names(node: str, option: str, given: object) -> tuple[str, ...]:
     if given is None:
         return ()
+    if type(given) is str and given:
+        return (given,)
     names = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else (given,)
     for found in names:
         if not isinstance(found, str) or not found:
@@ -130,12 +139,15 @@ def _flag(node: str, attributes: Mapping[str, Any], option: str, default: bool) 
 def _seconds(node: str, given: object) -> float | Mapping[str, float] | None:
     if given is None:
         return None
-    if isinstance(given, Mapping):
-        return {str(device): _number(node, f"seconds[{device!r}]", number) for device, number in given.items()}
-    return _number(node, "seconds", given)
+    if isinstance(given, (dict, Mapping)):
+        return {str(device): _number(node, number, device) for device, number in given.items()}
+    return _number(node, given)
 
 
-def _number(node: str, what: str, given: object) -> float:
+def _number(node: str, given: object, *device: object) -> float:
+    if type(given) is float and 0 <= given < math.inf:  # nearly every one, and quick
+        return given
+    what = f"seconds[{device[0]!r}]" if device else "seconds"
     if isinstance(given, bool) or not isinstance(given, Real):
         raise CostError(f"node {node!r}: {what} is {given!r}; it must be a number, or numbers by device name or kind")
     number = float(given)

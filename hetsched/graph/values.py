@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,6 +63,7 @@ Spec = TensorSpec | ObjectSpec | TupleSpec
 """None stands for an unknown spec wherever a ``Spec | None`` is asked for."""
 
 
+@functools.lru_cache(maxsize=256)
 def torch_dtype(name: str) -> torch.dtype:
     """``float32`` -> ``torch.float32``."""
     dtype = getattr(torch, name, None)
@@ -70,6 +72,7 @@ def torch_dtype(name: str) -> torch.dtype:
     return dtype
 
 
+@functools.lru_cache(maxsize=256, typed=True)
 def dtype_name(dtype: torch.dtype | np.dtype | str) -> str:
     """``torch.float32`` -> ``float32``; numpy dtypes and names pass through."""
     return str(dtype).removeprefix("torch.")
@@ -82,10 +85,10 @@ def is_reference(value: object) -> bool:
 
 def spec_of(value: object) -> Spec | None:
     """The spec of a value at hand; None for references, whose value is elsewhere."""
-    if is_reference(value):
-        return None
     if isinstance(value, torch.Tensor):
         return TensorSpec(tuple(value.shape), dtype_name(value.dtype))
+    if is_reference(value):
+        return None
     if isinstance(value, (tuple, list)):
         return TupleSpec(tuple(spec_of(item) for item in value))
     return ObjectSpec(type(value).__name__, _object_bytes(value))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 UNKNOWN_BYTES = 2**20
 """What a value of unknown size is taken to be."""
+
+
+_NO_LIMITS = frozenset({0})
 
 
 class Times(Protocol):
@@ -63,36 +66,34 @@ def assemble(
     """
     memory_of = {memory.name: index for index, memory in enumerate(platform.memories)}
     home = memory_of[platform.home]
-    may_hold = _may_hold(graph, platform)
+    limit_of, limits = _limits(graph, platform)
     device_class = np.asarray(table.device_class, dtype=np.int32)
     seconds = np.asarray(table.seconds, dtype=np.float64)
     device_memory = np.array([memory_of[device.memory] for device in platform.devices], dtype=np.int32)
     latency, seconds_per_byte = _direct_costs(platform, memory_of)
-    notes = {
-        value.name: f"unknown size, taken as {UNKNOWN_BYTES} bytes" for value in graph.values if value.n_bytes is None
-    }
-    sources = [index for index, value in enumerate(graph.values) if value.producer is None]
-    requested = list(graph.requested.values())
-    reads = [sorted({operand.value for operand in task.operands}) for task in graph.tasks]
+    sizes = _sizes(graph)
+    producer = np.array([-1 if value.producer is None else value.producer for value in graph.values], dtype=np.int32)
+    sources = np.flatnonzero(producer < 0).tolist()
+    read_ptr, read_values = _reads(graph)
     link_of = {link.name: index for index, link in enumerate(platform.links)}
-    required = tuple(dict.fromkeys((value, home) for value in (*sources, *requested)))
+    required = tuple((value, home) for value in dict.fromkeys((*sources, *graph.requested.values())))
     for value, _ in required:
-        _require_home(graph, platform, value, may_hold[value], home)
+        _require_home(graph, platform, value, limits[limit_of[value]], home)
     return Problem(
-        task_names=tuple(task.name for task in graph.tasks),
-        value_names=tuple(value.name for value in graph.values),
+        task_names=tuple([task.name for task in graph.tasks]),
+        value_names=tuple([value.name for value in graph.values]),
         device_names=tuple(device.name for device in platform.devices),
         memory_names=tuple(memory_of),
         link_names=tuple(link_of),
-        read_ptr=np.cumsum([0, *map(len, reads)]).astype(np.int32),
-        read_values=np.array([value for row in reads for value in row], dtype=np.int32),
-        producer=np.array([-1 if v.producer is None else v.producer for v in graph.values], dtype=np.int32),
-        value_bytes=np.array([UNKNOWN_BYTES if v.n_bytes is None else v.n_bytes for v in graph.values], np.float64),
+        read_ptr=read_ptr,
+        read_values=read_values,
+        producer=producer,
+        value_bytes=np.array([UNKNOWN_BYTES if size is None else size for size in sizes], dtype=np.float64),
         alias=np.array([-1 if value.alias is None else value.alias for value in graph.values], dtype=np.int32),
         device_class=device_class,
         seconds=seconds,
         deviation=np.where(np.isfinite(table.deviation), table.deviation, 0.0),
-        allowed=_allowed(graph, platform, np.isfinite(seconds)[:, device_class], may_hold, device_memory),
+        allowed=_allowed(graph, platform, np.isfinite(seconds), device_class, limit_of, limits, device_memory),
         device_memory=device_memory,
         latency=latency,
         seconds_per_byte=seconds_per_byte,
@@ -103,15 +104,37 @@ def assemble(
         },
         capacity=np.array([memory.capacity_bytes for memory in platform.memories], dtype=np.float64),
         static_bytes=np.zeros(len(graph.tasks)),
-        may_hold=may_hold,
-        resident=_resident(graph, memory_of, home, residency or {}),
-        persistent=np.array([value.is_constant and expected_runs > 1 for value in graph.values], dtype=bool),
+        may_hold=_rows(limits, limit_of),
+        resident=_resident(graph, memory_of, sources, home, residency or {}),
+        persistent=_persistent(graph, sources, expected_runs),
         required=required,
         expected_runs=expected_runs,
         contention=contention,
         name=graph.name,
-        notes=notes,
+        notes={
+            value.name: f"unknown size, taken as {UNKNOWN_BYTES} bytes"
+            for value, size in zip(graph.values, sizes, strict=True)
+            if size is None
+        },
     )
+
+
+def _reads(graph: FrozenGraph) -> tuple[Ints, Ints]:
+    """The distinct values that each task reads, ascending, in CSR form."""
+    n_tasks, n_values = len(graph.tasks), max(len(graph.values), 1)
+    reader = np.repeat(np.arange(n_tasks), [len(task.operands) for task in graph.tasks])
+    values = [operand.value for task in graph.tasks for operand in task.operands]
+    pairs = np.sort(reader * n_values + np.array(values, dtype=np.int64), kind="stable")  # by task, then by value
+    pairs = pairs[np.diff(pairs, prepend=-1) > 0]
+    ptr = np.searchsorted(pairs, np.arange(n_tasks + 1) * n_values)
+    return ptr.astype(np.int32), (pairs % n_values).astype(np.int32)
+
+
+def _sizes(graph: FrozenGraph) -> list[int | None]:
+    """Bytes of each value; counted once where values share a spec, as most do."""
+    examples = {id(value.spec): value for value in graph.values}
+    sizes = {spec: value.n_bytes for spec, value in examples.items()}
+    return [sizes[id(value.spec)] for value in graph.values]
 
 
 def _direct_costs(platform: Platform, memory_of: Mapping[str, int]) -> tuple[Floats, Floats]:
@@ -128,42 +151,95 @@ def _direct_costs(platform: Platform, memory_of: Mapping[str, int]) -> tuple[Flo
     return latency, seconds_per_byte
 
 
-def _may_hold(graph: FrozenGraph, platform: Platform) -> Bools:
-    """Memories that ``keep_on`` leaves to each value: named themselves, or on a host that is named or labelled so."""
-    may_hold = np.ones((len(graph.values), len(platform.memories)), dtype=bool)
-    for index, value in enumerate(graph.values):
-        if not value.keep_on:
+def _limits(graph: FrozenGraph, platform: Platform) -> tuple[list[int], Bools]:
+    """The limit of each value, and the memories that each limit leaves: it names them, their host or its labels."""
+    keep_on = {(): 0}
+    limit_of = [keep_on.setdefault(value.keep_on, len(keep_on)) for value in graph.values]
+    limits = np.ones((len(keep_on), len(platform.memories)), dtype=bool)
+    if len(keep_on) == 1:
+        return limit_of, limits
+    names = [_places(memory.name, platform) for memory in platform.memories]
+    for kept, limit in keep_on.items():
+        if not kept:
             continue
-        for memory, place in enumerate(platform.memories):
-            host = platform.host_of(place.name)
-            names = {place.name, host.name, *host.labels, *host.labels.values()}
-            may_hold[index, memory] = not names.isdisjoint(value.keep_on)
-        if not may_hold[index].any():
+        limits[limit] = [not places.isdisjoint(kept) for places in names]
+        if not limits[limit].any():
             known = ", ".join([*(memory.name for memory in platform.memories), *(host.name for host in platform.hosts)])
             raise GraphError(
-                f"node {str(value.key)!r}: keep_on={list(value.keep_on)} names no memory, host or label of platform "
-                f"{platform.name!r}; it has {known}"
+                f"node {str(graph.values[limit_of.index(limit)].key)!r}: keep_on={list(kept)} names no memory, host "
+                f"or label of platform {platform.name!r}; it has {known}"
             )
-    return may_hold
+    return limit_of, limits
 
 
-def _allowed(graph: FrozenGraph, platform: Platform, has_time: Bools, may_hold: Bools, device_memory: Ints) -> Bools:
-    allowed = np.zeros((len(graph.tasks), len(platform.devices)), dtype=bool)
-    for index, task in enumerate(graph.tasks):
-        touched = sorted({operand.value for operand in task.operands} | set(task.outputs))
-        wanted = _selected(task, platform, may_hold[touched], device_memory)
-        has_kernel = [device for device in wanted if task.op.runs_on(platform.devices[device].kind)]
-        if not has_kernel:
-            raise GraphError(_no_kernel(task, platform, [platform.devices[device] for device in wanted]))
-        held = [device for device in has_kernel if may_hold[touched, device_memory[device]].all()]
-        if not held:
-            kept = [graph.values[value].name for value in touched if not may_hold[value].all()]
-            raise GraphError(
-                f"node {str(task.key)!r}: keep_on of {', '.join(map(repr, kept))} lets it run on none of "
-                f"{', '.join(platform.devices[d].name for d in has_kernel)}; loosen keep_on=, device= or devices="
-            )
-        allowed[index, held] = has_time[index, held]
-    return allowed
+def _places(memory: str, platform: Platform) -> set[str]:
+    """What ``keep_on=`` may call a memory."""
+    host = platform.host_of(memory)
+    return {memory, host.name, *host.labels, *host.labels.values()}
+
+
+def _rows(kinds: Bools, kind_of: Sequence[int]) -> Bools:
+    """A row of ``kinds`` for each of many; they share one where there is but one, and are only to be read then."""
+    if len(kinds) == 1:
+        return np.broadcast_to(kinds, (len(kind_of), kinds.shape[1]))
+    return kinds[kind_of]
+
+
+def _allowed(
+    graph: FrozenGraph,
+    platform: Platform,
+    has_time: Bools,
+    device_class: Ints,
+    limit_of: Sequence[int],
+    limits: Bools,
+    device_memory: Ints,
+) -> Bools:
+    """Devices that each task may run on; tasks that agree on all that decides it are one kind."""
+    kind_of: list[int] = []
+    kinds: dict[Hashable, int] = {}
+    rows: list[Bools] = []
+    timed_rows = has_time.view(f"V{has_time.shape[1]}").ravel().tolist()  # each as bytes
+    for task, timed in zip(graph.tasks, timed_rows, strict=True):
+        kind = kinds.setdefault((task.op, task.options.allowed, timed, _limits_of(task, limit_of, limits)), len(rows))
+        if kind == len(rows):
+            runs = _runs_on(task, graph, platform, limit_of, limits, device_memory)
+            rows.append(runs & np.frombuffer(timed, dtype=bool)[device_class])
+        kind_of.append(kind)
+    return _rows(np.array(rows, dtype=bool).reshape(-1, len(platform.devices)), kind_of)
+
+
+def _limits_of(task: Task, limit_of: Sequence[int], limits: Bools) -> frozenset[int]:
+    """The limits of all values that a task touches."""
+    if len(limits) == 1:
+        return _NO_LIMITS
+    return frozenset([limit_of[operand.value] for operand in task.operands] + [limit_of[v] for v in task.outputs])
+
+
+def _runs_on(
+    task: Task,
+    graph: FrozenGraph,
+    platform: Platform,
+    limit_of: Sequence[int],
+    limits: Bools,
+    device_memory: Ints,
+) -> Bools:
+    """Devices that a task's options, its op's kernels and the values that it touches leave to it."""
+    touched = sorted({operand.value for operand in task.operands} | set(task.outputs))
+    may_hold = limits[[limit_of[value] for value in touched]]
+    wanted = _selected(task, platform, may_hold, device_memory)
+    has_kernel = [device for device in wanted if task.op.runs_on(platform.devices[device].kind)]
+    if not has_kernel:
+        raise GraphError(_no_kernel(task, platform, [platform.devices[device] for device in wanted]))
+    held = [device for device in has_kernel if may_hold[:, device_memory[device]].all()]
+    if not held:
+        kept = [graph.values[value].name for value, places in zip(touched, may_hold, strict=True) if not places.all()]
+        raise GraphError(
+            f"node {str(task.key)!r}: keep_on of {', '.join(map(repr, kept))} lets it run on none of "
+            f"{', '.join(platform.devices[d].name for d in has_kernel)}; loosen keep_on=, device= or devices="
+        )
+    runs = np.zeros(len(platform.devices), dtype=bool)
+    runs[held] = True
+    return runs
 
 
 def _selected(task: Task, platform: Platform, may_hold: Bools, device_memory: Ints) -> list[int]:
@@ -211,11 +287,15 @@ def _require_home(graph: FrozenGraph, platform: Platform, value: int, may_hold: 
 
 
 def _resident(
-    graph: FrozenGraph, memory_of: Mapping[str, int], home: int, residency: Mapping[str, Sequence[str]]
+    graph: FrozenGraph,
+    memory_of: Mapping[str, int],
+    sources: Sequence[int],
+    home: int,
+    residency: Mapping[str, Sequence[str]],
 ) -> Bools:
     resident = np.zeros((len(graph.values), len(memory_of)), dtype=bool)
-    for index, value in enumerate(graph.values):
-        resident[index, home] = value.producer is None
+    resident[sources, home] = True
+    for index, value in enumerate(graph.values) if residency else ():
         for memory in residency.get(value.name, ()):
             if memory not in memory_of:
                 raise ScheduleError(
@@ -223,3 +303,11 @@ def _resident(
                 )
             resident[index, memory_of[memory]] = True
     return resident
+
+
+def _persistent(graph: FrozenGraph, sources: Sequence[int], expected_runs: int) -> Bools:
+    """Constants, when there are more runs to come."""
+    persistent = np.zeros(len(graph.values), dtype=bool)
+    if expected_runs > 1:
+        persistent[[source for source in sources if graph.values[source].is_constant]] = True
+    return persistent

@@ -11,15 +11,23 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetsched.errors import CostError, ScheduleError
+from hetsched.schedule.objective import MAKESPAN, Objective
+
+if TYPE_CHECKING:
+    from hetsched.schedule.flat import FlatProblem
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
+
+_LEFT_OUT: Any = None
+"""Stands for an array of a default that is as long as there are devices or tasks."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +61,12 @@ class Problem:
         expected_runs: how many runs the setup is shared by.
         contention: links carry one copy at a time; otherwise copies never wait for one another.
         values_take_room: values count towards capacities; otherwise only static bytes do.
+        dispatcher: of each device, the process whose one interpreter starts its tasks, -1 for none; shape (n_devices,).
+        dispatch_seconds: for which each task keeps that interpreter to itself when it starts, shape (n_tasks,).
+        idle_watts: of each device, whatever it does, shape (n_devices,).
+        busy_watts: of each device while it computes, shape (n_devices,).
+        price_per_hour: of each device that is used, for the whole run, shape (n_devices,).
+        objective: what a schedule is to be good at.
         name: of the graph or instance, for messages.
         notes: by the name of a value or task, what had to be assumed of it.
     """
@@ -85,10 +99,25 @@ class Problem:
     expected_runs: int = 1
     contention: bool = True
     values_take_room: bool = True
+    dispatcher: Ints = _LEFT_OUT  # of -1
+    dispatch_seconds: Floats = _LEFT_OUT  # of 0, like those that follow
+    idle_watts: Floats = _LEFT_OUT
+    busy_watts: Floats = _LEFT_OUT
+    price_per_hour: Floats = _LEFT_OUT
+    objective: Objective = MAKESPAN
     name: str = "problem"
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name, fill, n in (
+            ("dispatcher", -1, self.n_devices),
+            ("dispatch_seconds", 0.0, self.n_tasks),
+            ("idle_watts", 0.0, self.n_devices),
+            ("busy_watts", 0.0, self.n_devices),
+            ("price_per_hour", 0.0, self.n_devices),
+        ):
+            if getattr(self, name) is _LEFT_OUT:
+                object.__setattr__(self, name, np.full(n, fill))
         _check_numbers(self)
         _check_allowed(self)
 
@@ -155,6 +184,13 @@ class Problem:
     def device_seconds(self) -> Floats:
         """Seconds by task and device, inf where the task may not run, shape (n_tasks, n_devices)."""
         return np.where(self.allowed, self.seconds[:, self.device_class], np.inf)
+
+    @cached_property
+    def flat_form(self) -> FlatProblem:
+        """This problem as inner loops take it."""
+        from hetsched.schedule.flat import flatten
+
+        return flatten(self)
 
     @cached_property
     def lower_bound_seconds(self) -> float:

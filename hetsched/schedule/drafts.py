@@ -1,0 +1,107 @@
+"""Drafts: devices and times of tasks, before a Schedule is made of the best one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from hetsched.schedule.flat import FlatProblem
+from hetsched.schedule.loops.compiled import Numbers, Room
+from hetsched.schedule.loops.place import GAPS, place
+from hetsched.schedule.loops.room import Chosen, Gaps, Stays
+from hetsched.schedule.problem import Floats, Problem
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Draft:
+    """Device, start and end of every task; devices are those of the flat form.
+
+    Attributes:
+        makespan: inf if no such schedule exists.
+        name: of the algorithm that made it.
+    """
+
+    device: Numbers
+    start: Numbers
+    end: Numbers
+    makespan: float
+    name: str = ""
+
+
+class Drafting:
+    """A Problem in flat form, with the room that drafts of it are made in."""
+
+    def __init__(self, problem: Problem, form: FlatProblem | None = None) -> None:
+        self.problem = problem
+        self.form = form or problem.flat_form
+        self.room: Room = self.form.room
+        self.flat = self.form.flat
+        self.links = self.form.links
+        self.nobody = self.room.ints(self.flat.n_tasks, -1)
+        self.no_ban = self.room.ints(0)
+        self.nothing_ahead = self.room.floats(0)
+
+    @cached_property
+    def _scratch(self) -> tuple[Gaps, Stays, Chosen]:
+        room, flat, links = self.room, self.flat, self.links
+        processes = int(self.problem.dispatcher.max(initial=-1)) + 1
+        n_resources = flat.n_devices + links.n_links + processes
+        n_stays = 0
+        if links.n_links:
+            moves = len(links.read_value) + len(links.wanted_value)
+            n_stays = (
+                links.n_values + len(links.held_memory) + min(links.max_hops * moves, links.n_values * flat.n_memories)
+            )
+        gaps = Gaps(room.floats(n_resources * GAPS), room.floats(n_resources * GAPS), room.ints(n_resources))
+        stays = Stays(
+            count=room.ints(2),
+            first=room.ints(links.n_values),
+            following=room.ints(n_stays),
+            value=room.ints(n_stays),
+            source=room.ints(n_stays),
+            memory=room.ints(n_stays),
+            start=room.floats(n_stays),
+            at=room.floats(n_stays),
+            asked=room.ints(links.n_links),
+            until=room.floats(links.n_links),
+        )
+        n_tasks = flat.n_tasks
+        chosen = Chosen(room.ints(n_tasks), room.floats(n_tasks), room.floats(n_tasks), room.floats(flat.n_memories))
+        return gaps, stays, chosen
+
+    def place(
+        self,
+        order: Numbers,
+        name: str = "",
+        *,
+        wanted: Numbers | None = None,
+        banned: Numbers | None = None,
+        ahead: Numbers | None = None,
+    ) -> Draft:
+        """Place tasks in an order, each where it is wanted or ends first; see `hetsched.schedule.loops.place`."""
+        gaps, stays, chosen = self._scratch
+        makespan = self.room.call(
+            place,
+            self.flat,
+            self.links,
+            order,
+            self.nobody if wanted is None else wanted,
+            self.no_ban if banned is None else banned,
+            self.nothing_ahead if ahead is None else ahead,
+            gaps,
+            stays,
+            chosen,
+        )
+        return Draft(chosen.device.copy(), chosen.start.copy(), chosen.end.copy(), makespan, name)
+
+    def by_rank(self, rank: Floats | Numbers) -> Numbers:
+        """Tasks from the highest rank down; ties, which no edge may have, in topological order."""
+        order = np.argsort(-np.asarray(rank, dtype=np.float64), kind="stable")
+        return self.room.of(order.astype(np.int32))
+
+    def by_start(self, draft: Draft) -> Numbers:
+        """Tasks as they start, those that take no time before what starts with them, ties in topological order."""
+        order = np.lexsort((np.arange(self.flat.n_tasks), np.asarray(draft.end), np.asarray(draft.start)))
+        return self.room.of(order.astype(np.int32))

@@ -1,0 +1,1 @@
+"""The inner loops of scheduling: plain Python that numba compiles unchanged; see `compiled`."""
