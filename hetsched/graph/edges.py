@@ -110,15 +110,15 @@ def uses_of(name: str, edges: Edges, params: Mapping[str, Any]) -> Uses:
 def _plain_uses(edges: Edges) -> Uses | None:
     """Nearly every node's, and quick: each edge has no ``arg``, or it is the next in order; None for other nodes."""
     uses: list[Use] = []
-    for key, attributes in edges.items():
+    for position, (key, attributes) in enumerate(edges.items()):
         slot = None
         if attributes:
             arg, slot = attributes.get("arg"), attributes.get("slot")
-            if arg is not None and (type(arg) is not int or arg != len(uses)):
+            if arg is not None and (type(arg) is not int or arg != position):
                 return None
             if slot is not None and (type(slot) is not int or slot < 0):
                 return None
-        uses.append((len(uses), key, slot))
+        uses.append((position, key, slot))
     return tuple(uses)
 
 

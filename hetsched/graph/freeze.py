@@ -7,8 +7,8 @@ import gc
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import networkx as nx
 
@@ -18,15 +18,7 @@ from hetsched.graph.edges import Edges, Uses, incoming, topological_order, uses_
 from hetsched.graph.frozen import FrozenGraph, NodeOptions, Operand, Task, Value, maker
 from hetsched.graph.infer import Inference, infer, params_key
 from hetsched.graph.ops import Op, resolve
-from hetsched.graph.options import (
-    NO_OPTIONS,
-    NO_PARAMS,
-    check_attributes,
-    declared_spec,
-    keep_on_of,
-    params_of,
-    task_options,
-)
+from hetsched.graph.options import NO_OPTIONS, check_attributes, declared_spec, keep_on_of, params_of, task_options
 from hetsched.graph.values import ObjectSpec, Spec, TensorSpec, TupleSpec, spec_of
 
 _WHOLE = (None,)
@@ -54,7 +46,7 @@ def freeze(
     """
     _check_type(graph)
     given = _given(graph, inputs or {})
-    with _garbage_left():
+    with _collector_paused():
         return _frozen(graph, given, outputs, bound or {})
 
 
@@ -87,8 +79,8 @@ def _frozen(
 
 
 @contextmanager
-def _garbage_left() -> Iterator[None]:
-    """Keep Python from looking for garbage: there is none, and to look through a million new objects takes a second."""
+def _collector_paused() -> Iterator[None]:
+    """Look for no garbage: all that is made here is kept, and to go through it time and again would double the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -108,13 +100,14 @@ def input_keys(graph: nx.DiGraph) -> tuple[Hashable, ...]:
     )
 
 
-class _Node(NamedTuple):
+@dataclass(slots=True)  # not frozen, which takes twice as long to make
+class _Node:
     """What the graph says of one node; ``op`` is None for sources."""
 
     name: str
     attributes: Mapping[str, Any]
     op: Op | None = None
-    params: Mapping[str, Any] = NO_PARAMS
+    params: Mapping[str, Any] = field(default_factory=dict)
     uses: Uses = ()
     options: NodeOptions = NO_OPTIONS
 
@@ -164,7 +157,7 @@ def _read(
 
 
 def _read_task(name: str, attributes: Mapping[str, Any], edges: Edges, ops: dict[int, Op]) -> _Node:
-    """Read a task; ``ops`` are those met so far, by the id of what means them: one callable is one op."""
+    """Read a task; ``ops`` are those met so far, by the identity of what means them: one callable is one op."""
     if "value" in attributes:
         raise GraphError(f"node {name!r} has both op and value; drop one: a constant has a value, a task has an op")
     params = params_of(name, attributes)
@@ -314,11 +307,11 @@ class _Builder:
         return self._slots[source, slot]
 
     def _infer(self, node: _Node, op: Op, operands: Sequence[Operand], spec_ids: Sequence[int]) -> Inference:
-        """What is known of a task; equal tasks are inferred once, and found again by the identity of op and specs."""
+        """What is known of a task; tasks with the same op, params and specs are inferred once."""
         params = params_key(node.params) if node.params else ""
         if params is None:
             return self._infer_anew(node, op, operands)
-        keywords = [operand.arg for operand in operands] if operands and operands[-1].arg.__class__ is str else ()
+        keywords = [operand.arg for operand in operands] if operands and isinstance(operands[-1].arg, str) else ()
         key = (op, params, *spec_ids, *keywords)
         known = self._inferred.get(key)
         if known is None:
@@ -327,7 +320,7 @@ class _Builder:
         return known
 
     def _unique(self, spec: Spec | None) -> Spec | None:
-        """The first spec that equals this one: `_infer` knows specs by their identity."""
+        """The first of the specs that equal this one; `_infer` tells specs apart by identity, which is quick."""
         return self._specs.setdefault(spec, spec)
 
     def _infer_anew(self, node: _Node, op: Op, operands: Sequence[Operand]) -> Inference:

@@ -54,7 +54,7 @@ def params_of(name: str, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     params = attributes.get("params") or NO_PARAMS
     if params is NO_PARAMS:
         return params
-    if not isinstance(params, (dict, Mapping)) or not all([isinstance(key, str) for key in params]):
+    if not isinstance(params, (dict, Mapping)) or not all(isinstance(key, str) for key in params):
         raise GraphError(f"node {name!r}: params is {params!r}; it must be a mapping of keyword names to values")
     return params
 

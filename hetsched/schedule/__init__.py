@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from hetsched.errors import ScheduleError
 from hetsched.schedule.heft import heft
+from hetsched.schedule.optimistic import optimistic
+from hetsched.schedule.peft import peft
 from hetsched.schedule.portfolio import auto
+from hetsched.schedule.priced_affinity import priced_affinity
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.round_robin import round_robin
 from hetsched.schedule.schedule import Schedule, Scheduler
 from hetsched.schedule.single_device import best_device
+from hetsched.schedule.thorough import thorough
 
 SCHEDULERS: dict[str, Scheduler] = {
     "auto": auto,
+    "thorough": thorough,
     "heft": heft,
+    "peft": peft,
+    "optimistic": optimistic,
+    "priced_affinity": priced_affinity,
     "single_device": best_device,
     "round_robin": round_robin,
 }
@@ -38,6 +46,8 @@ def solve(problem: Problem, scheduler: str | Scheduler = "auto", budget_seconds:
         if not isinstance(made, Schedule):
             raise ScheduleError(f"the scheduler returned a {type(made).__name__}; it must return a Schedule")
         return made
+    if budget_seconds is not None and scheduler in ("auto", "thorough"):
+        return thorough(problem, budget_seconds)
     if scheduler not in SCHEDULERS:
         raise ScheduleError(f"there is no scheduler {scheduler!r}; there are {', '.join(sorted(SCHEDULERS))}")
     return SCHEDULERS[scheduler](problem)

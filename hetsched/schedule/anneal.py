@@ -40,10 +40,10 @@ class Annealing:
         )
         self.makespan = float(room.call(fill, flat, drafting.by_start(draft), self._state))
 
-    def run(self, n_steps: int, hot: float, cold: float) -> None:
+    def run(self, n_steps: int, hot: float, cold: float, n_tries: int = 1) -> None:
         """Take some steps, cooling from one temperature (seconds) to another."""
         self.makespan = float(
-            self._drafting.room.call(anneal, self._drafting.flat, self._state, n_steps, self.makespan, hot, cold)
+            self._drafting.room.call(anneal, self._drafting.flat, self._state, n_steps, n_tries, self.makespan, hot, cold)
         )
 
     @property
@@ -59,3 +59,10 @@ class Annealing:
         for task in range(flat.n_tasks):
             end[task] += flat.seconds[task * flat.n_columns + flat.column[device[task]]]
         return Draft(device, start, end, self.best_makespan, name)
+
+
+def can_anneal(drafting: Drafting) -> bool:
+    """Whether the sequences of the problem have room, and it is one that sequences describe."""
+    flat = drafting.flat
+    free = not drafting.links.n_links and not len(flat.dispatch)
+    return free and 1 < flat.n_tasks and 1 < flat.n_devices and flat.n_tasks * flat.n_devices <= MAX_CELLS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -13,13 +14,10 @@ from hetsched.schedule.ways import cheapest_next
 
 if TYPE_CHECKING:
     from hetsched.graph.frozen import FrozenGraph, Task
-    from hetsched.platform.platform import Device, Platform
+    from hetsched.platform.platform import Device, Host, Platform
 
 UNKNOWN_BYTES = 2**20
 """What a value of unknown size is taken to be."""
-
-
-_NO_LIMITS = frozenset({0})
 
 
 class Times(Protocol):
@@ -66,7 +64,7 @@ def assemble(
     """
     memory_of = {memory.name: index for index, memory in enumerate(platform.memories)}
     home = memory_of[platform.home]
-    limit_of, limits = _limits(graph, platform)
+    places = _places(graph, platform)
     device_class = np.asarray(table.device_class, dtype=np.int32)
     seconds = np.asarray(table.seconds, dtype=np.float64)
     device_memory = np.array([memory_of[device.memory] for device in platform.devices], dtype=np.int32)
@@ -78,7 +76,7 @@ def assemble(
     link_of = {link.name: index for index, link in enumerate(platform.links)}
     required = tuple((value, home) for value in dict.fromkeys((*sources, *graph.requested.values())))
     for value, _ in required:
-        _require_home(graph, platform, value, limits[limit_of[value]], home)
+        _require_home(graph, platform, value, places.limits[places.limit_of[value]], home)
     return Problem(
         task_names=tuple([task.name for task in graph.tasks]),
         value_names=tuple([value.name for value in graph.values]),
@@ -93,7 +91,7 @@ def assemble(
         device_class=device_class,
         seconds=seconds,
         deviation=np.where(np.isfinite(table.deviation), table.deviation, 0.0),
-        allowed=_allowed(graph, platform, np.isfinite(seconds), device_class, limit_of, limits, device_memory),
+        allowed=_allowed(graph, platform, places, np.isfinite(seconds), device_class, device_memory),
         device_memory=device_memory,
         latency=latency,
         seconds_per_byte=seconds_per_byte,
@@ -104,7 +102,7 @@ def assemble(
         },
         capacity=np.array([memory.capacity_bytes for memory in platform.memories], dtype=np.float64),
         static_bytes=np.zeros(len(graph.tasks)),
-        may_hold=_rows(limits, limit_of),
+        may_hold=_rows(places.limits, places.limit_of),
         resident=_resident(graph, memory_of, sources, home, residency or {}),
         persistent=_persistent(graph, sources, expected_runs),
         required=required,
@@ -151,31 +149,46 @@ def _direct_costs(platform: Platform, memory_of: Mapping[str, int]) -> tuple[Flo
     return latency, seconds_per_byte
 
 
-def _limits(graph: FrozenGraph, platform: Platform) -> tuple[list[int], Bools]:
-    """The limit of each value, and the memories that each limit leaves: it names them, their host or its labels."""
-    keep_on = {(): 0}
-    limit_of = [keep_on.setdefault(value.keep_on, len(keep_on)) for value in graph.values]
-    limits = np.ones((len(keep_on), len(platform.memories)), dtype=bool)
-    if len(keep_on) == 1:
-        return limit_of, limits
-    names = [_places(memory.name, platform) for memory in platform.memories]
-    for kept, limit in keep_on.items():
-        if not kept:
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where values may be.
+
+    Attributes:
+        host_of: the host of each memory, by its name.
+        limit_of: the limit of each value.
+        limits: memories that each limit leaves, shape (n_limits, n_memories); the first leaves all.
+    """
+
+    host_of: Mapping[str, Host]
+    limit_of: Sequence[int]
+    limits: Bools
+
+    def names(self, memory: str) -> set[str]:
+        """What ``keep_on=`` and ``devices=`` may call a memory: its name, its host's, or a label of that."""
+        host = self.host_of[memory]
+        return {memory, host.name, *host.labels, *host.labels.values()}
+
+
+def _places(graph: FrozenGraph, platform: Platform) -> _Places:
+    """One limit for each distinct ``keep_on``."""
+    hosts = {host.name: host for host in platform.hosts}
+    process_host = {process.name: hosts[process.host] for process in platform.processes}
+    limit_by_name: dict[tuple[str, ...], int] = {(): 0}
+    limit_of = [limit_by_name.setdefault(value.keep_on, len(limit_by_name)) for value in graph.values]
+    limits = np.ones((len(limit_by_name), len(platform.memories)), dtype=bool)
+    places = _Places({memory.name: process_host[memory.process] for memory in platform.memories}, limit_of, limits)
+    for keep_on, limit in limit_by_name.items():
+        if not keep_on:
             continue
-        limits[limit] = [not places.isdisjoint(kept) for places in names]
+        limits[limit] = [not places.names(memory.name).isdisjoint(keep_on) for memory in platform.memories]
         if not limits[limit].any():
+            key = graph.values[limit_of.index(limit)].key
             known = ", ".join([*(memory.name for memory in platform.memories), *(host.name for host in platform.hosts)])
             raise GraphError(
-                f"node {str(graph.values[limit_of.index(limit)].key)!r}: keep_on={list(kept)} names no memory, host "
-                f"or label of platform {platform.name!r}; it has {known}"
+                f"node {str(key)!r}: keep_on={list(keep_on)} names no memory, host or label of platform "
+                f"{platform.name!r}; it has {known}"
             )
-    return limit_of, limits
-
-
-def _places(memory: str, platform: Platform) -> set[str]:
-    """What ``keep_on=`` may call a memory."""
-    host = platform.host_of(memory)
-    return {memory, host.name, *host.labels, *host.labels.values()}
+    return places
 
 
 def _rows(kinds: Bools, kind_of: Sequence[int]) -> Bools:
@@ -188,69 +201,61 @@ def _rows(kinds: Bools, kind_of: Sequence[int]) -> Bools:
 def _allowed(
     graph: FrozenGraph,
     platform: Platform,
+    places: _Places,
     has_time: Bools,
     device_class: Ints,
-    limit_of: Sequence[int],
-    limits: Bools,
     device_memory: Ints,
 ) -> Bools:
-    """Devices that each task may run on; tasks that agree on all that decides it are one kind."""
-    kind_of: list[int] = []
+    """Devices that each task may run on; tasks that agree in all that decides it are of one kind."""
     kinds: dict[Hashable, int] = {}
+    kind_of: list[int] = []
     rows: list[Bools] = []
     timed_rows = has_time.view(f"V{has_time.shape[1]}").ravel().tolist()  # each as bytes
     for task, timed in zip(graph.tasks, timed_rows, strict=True):
-        kind = kinds.setdefault((task.op, task.options.allowed, timed, _limits_of(task, limit_of, limits)), len(rows))
+        kind = kinds.setdefault((task.op, task.options.allowed, timed, _limits_of(task, places)), len(rows))
         if kind == len(rows):
-            runs = _runs_on(task, graph, platform, limit_of, limits, device_memory)
-            rows.append(runs & np.frombuffer(timed, dtype=bool)[device_class])
+            allowed = np.frombuffer(timed, dtype=bool)[device_class]
+            allowed[_refused(task, graph, platform, places, device_memory)] = False
+            rows.append(allowed)
         kind_of.append(kind)
     return _rows(np.array(rows, dtype=bool).reshape(-1, len(platform.devices)), kind_of)
 
 
-def _limits_of(task: Task, limit_of: Sequence[int], limits: Bools) -> frozenset[int]:
-    """The limits of all values that a task touches."""
-    if len(limits) == 1:
-        return _NO_LIMITS
+def _limits_of(task: Task, places: _Places) -> frozenset[int] | None:
+    """The limits of all values that a task touches; None when no value has any."""
+    if len(places.limits) == 1:
+        return None
+    limit_of = places.limit_of
     return frozenset([limit_of[operand.value] for operand in task.operands] + [limit_of[v] for v in task.outputs])
 
 
-def _runs_on(
-    task: Task,
-    graph: FrozenGraph,
-    platform: Platform,
-    limit_of: Sequence[int],
-    limits: Bools,
-    device_memory: Ints,
-) -> Bools:
-    """Devices that a task's options, its op's kernels and the values that it touches leave to it."""
+def _refused(task: Task, graph: FrozenGraph, platform: Platform, places: _Places, device_memory: Ints) -> list[int]:
+    """Devices that a task may not run on for its options, its op's kernels, or the values that it touches."""
     touched = sorted({operand.value for operand in task.operands} | set(task.outputs))
-    may_hold = limits[[limit_of[value] for value in touched]]
-    wanted = _selected(task, platform, may_hold, device_memory)
+    may_hold = places.limits[[places.limit_of[value] for value in touched]]
+    wanted = _selected(task, platform, places, may_hold, device_memory)
     has_kernel = [device for device in wanted if task.op.runs_on(platform.devices[device].kind)]
     if not has_kernel:
         raise GraphError(_no_kernel(task, platform, [platform.devices[device] for device in wanted]))
     held = [device for device in has_kernel if may_hold[:, device_memory[device]].all()]
     if not held:
-        kept = [graph.values[value].name for value, places in zip(touched, may_hold, strict=True) if not places.all()]
+        kept = [graph.values[value].name for value, held_in in zip(touched, may_hold, strict=True) if not held_in.all()]
         raise GraphError(
             f"node {str(task.key)!r}: keep_on of {', '.join(map(repr, kept))} lets it run on none of "
             f"{', '.join(platform.devices[d].name for d in has_kernel)}; loosen keep_on=, device= or devices="
         )
-    runs = np.zeros(len(platform.devices), dtype=bool)
-    runs[held] = True
-    return runs
+    return sorted(set(range(len(platform.devices))).difference(held))
 
 
-def _selected(task: Task, platform: Platform, may_hold: Bools, device_memory: Ints) -> list[int]:
+def _selected(task: Task, platform: Platform, places: _Places, may_hold: Bools, device_memory: Ints) -> list[int]:
     """Devices that ``device=`` and ``devices=`` leave to a task; ``may_hold`` is of the values that it touches."""
     selectors = task.options.allowed
     bound_to = {int(held.argmax()) for held in may_hold if held.sum() == 1}
     chosen = [
         index
         for index, device in enumerate(platform.devices)
-        if (not selectors or any(platform.matches(device, selector) for selector in selectors))
-        and (not device.on_demand or device_memory[index] in bound_to or _is_named(device, platform, selectors))
+        if (not selectors or not {device.name, device.kind, *places.names(device.memory)}.isdisjoint(selectors))
+        and (not device.on_demand or device_memory[index] in bound_to or _is_named(device, places, selectors))
     ]
     if not chosen:
         known = ", ".join(
@@ -261,9 +266,9 @@ def _selected(task: Task, platform: Platform, may_hold: Bools, device_memory: In
     return chosen
 
 
-def _is_named(device: Device, platform: Platform, selectors: Sequence[str]) -> bool:
+def _is_named(device: Device, places: _Places, selectors: Sequence[str]) -> bool:
     """Whether a selector means this very device, not its kind or a label."""
-    return not {device.name, device.memory, platform.host_of(device.memory).name}.isdisjoint(selectors)
+    return not {device.name, device.memory, places.host_of[device.memory].name}.isdisjoint(selectors)
 
 
 def _no_kernel(task: Task, platform: Platform, wanted: Sequence[Device]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,8 +11,10 @@ import numpy as np
 from hetsched.schedule.flat import FlatProblem
 from hetsched.schedule.loops.compiled import Numbers, Room
 from hetsched.schedule.loops.place import GAPS, place
-from hetsched.schedule.loops.room import Chosen, Gaps, Stays
-from hetsched.schedule.problem import Floats, Problem
+from hetsched.schedule.loops.room import Aim, Chosen, Gaps, Order, Stays
+from hetsched.schedule.loops.score import score
+from hetsched.schedule.objective import AIMS, MAKESPAN
+from hetsched.schedule.problem import Floats, Ints, Problem
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -95,6 +98,42 @@ class Drafting:
             chosen,
         )
         return Draft(chosen.device.copy(), chosen.start.copy(), chosen.end.copy(), makespan, name)
+
+    @cached_property
+    def aim(self) -> Aim:
+        """The problem's objective in numbers."""
+        problem, objective, room = self.problem, self.problem.objective, self.room
+        order = list(self.form.devices)
+        idle, busy = problem.idle_watts[order], problem.busy_watts[order]
+        return Aim(
+            kind=AIMS.index(objective.aim),
+            deadline_seconds=objective.deadline_seconds,
+            budget_money=objective.budget_money,
+            idle_watts=float(idle.sum()),
+            extra_watts=room.of(busy - idle),
+            price_per_second=room.of(problem.price_per_hour[order] / 3600),
+            tie=0.0,
+            load=room.floats(0 if objective == MAKESPAN else self.flat.n_devices + self.links.n_links),
+        )
+
+    def score(self, draft: Draft, aim: Aim) -> float:
+        """Of the draft that was placed last, by an aim."""
+        _, stays, chosen = self._scratch
+        return float(self.room.call(score, self.flat, self.links, draft.makespan, aim, stays, chosen))
+
+    def search(self, loop: Callable[..., None], n_steps: int, state: Order, aim: Aim) -> None:
+        """Run a loop that places again and again."""
+        nothing = (self.no_ban, self.nothing_ahead)
+        self.room.call(loop, self.flat, self.links, n_steps, state, aim, nothing, *self._scratch)
+
+    def booked_copies(self) -> tuple[Ints, Ints, Ints, Floats, Floats]:
+        """Value, source, target, start and end of each copy that the last `place` booked on links."""
+        stays = self._scratch[1]
+        n_stays = int(stays.count[0])
+        columns = (stays.value, stays.source, stays.memory, stays.start, stays.at)
+        value, source, target, start, end = (np.asarray(column[:n_stays]) for column in columns)
+        copied = source >= 0
+        return value[copied], source[copied], target[copied], start[copied], end[copied]
 
     def by_rank(self, rank: Floats | Numbers) -> Numbers:
         """Tasks from the highest rank down; ties, which no edge may have, in topological order."""

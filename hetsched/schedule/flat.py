@@ -109,6 +109,39 @@ class FlatLinks(NamedTuple):
     producer: Numbers
 
 
+class FlatWays:
+    """The cheapest ways between memories, for every set of memories that some value may be in.
+
+    Attributes:
+        offset: where the ways of each value start in the tables, shape (n_values,).
+        next_memory: first stop, shape (n_sets, n_memories, n_memories).
+        latency: of the whole way, inf without one, same shape.
+        seconds_per_byte: of the whole way, 0 without one, same shape.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        kinds, of_value = _distinct_rows(problem.may_hold)
+        self.offset = (of_value * problem.n_memories**2).astype(np.int32)
+        self.next_memory = np.stack([self._following(problem, held) for held in kinds])
+        made = [_summed(problem, following) for following in self.next_memory]
+        self.latency = np.stack([latency for latency, _, _ in made])
+        self.seconds_per_byte = np.stack([per_byte for _, per_byte, _ in made])
+        self.max_hops = max(n_hops for _, _, n_hops in made)
+
+    @staticmethod
+    def _following(problem: Problem, held: Floats) -> Ints:
+        if held.all():
+            return problem.next_memory
+        latency = np.where(held[:, None] & held[None, :], problem.latency, np.inf)
+        return cheapest_next(latency, problem.seconds_per_byte)
+
+    def seconds(self, problem: Problem, value: int) -> Floats:
+        """Time of moving one value between all pairs of memories, shape (n_memories, n_memories)."""
+        kind = int(self.offset[value]) // problem.n_memories**2
+        moving: Floats = self.latency[kind] + problem.value_bytes[value] * self.seconds_per_byte[kind]
+        return moving
+
+
 class FlatProblem(NamedTuple):
     """A Problem's flat form, and what made it.
 
@@ -122,13 +155,19 @@ class FlatProblem(NamedTuple):
     flat: Flat
     links: FlatLinks
     floor_seconds: float
+    ways: FlatWays
+
+    def origin(self, problem: Problem, value: int, memory: int) -> int:
+        """The memory from which a source is in another one first."""
+        held = np.flatnonzero(problem.resident[value])
+        return int(held[self.ways.seconds(problem, value)[held, memory].argmin()])
 
 
 def flatten(problem: Problem, room: Room | None = None) -> FlatProblem:
     """The flat form of a Problem, for the given kind of loops or those that its size asks for."""
     room = room or room_for(problem.n_tasks)
     order = sorted(range(problem.n_devices), key=lambda device: problem.device_names[device])
-    ways = _Ways(problem)
+    ways = FlatWays(problem)
     seconds, column = _columns(problem, np.array(order, dtype=np.int64))
     memory = problem.device_memory[order].astype(np.int32)
     places, first, of_device = np.unique(
@@ -174,7 +213,7 @@ def flatten(problem: Problem, room: Room | None = None) -> FlatProblem:
         dispatch=room.of(problem.dispatch_seconds if dispatched else np.zeros(0)),
     )
     links = _flat_links(problem, room, ways, folded)
-    return FlatProblem(room, tuple(order), flat, links, floor)
+    return FlatProblem(room, tuple(order), flat, links, floor, ways)
 
 
 def _columns(problem: Problem, order: Ints) -> tuple[Floats, Ints]:
@@ -214,39 +253,6 @@ def pointers(rows: Ints, n_rows: int) -> Ints:
     return np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=n_rows)))).astype(np.int32)
 
 
-class _Ways:
-    """The cheapest ways between memories, for every set of memories that some value may be in.
-
-    Attributes:
-        offset: where the ways of each value start in the tables, shape (n_values,).
-        next_memory: first stop, shape (n_sets, n_memories, n_memories).
-        latency: of the whole way, inf without one, same shape.
-        seconds_per_byte: of the whole way, 0 without one, same shape.
-    """
-
-    def __init__(self, problem: Problem) -> None:
-        kinds, of_value = _distinct_rows(problem.may_hold)
-        self.offset = (of_value * problem.n_memories**2).astype(np.int32)
-        self.next_memory = np.stack([self._following(problem, held) for held in kinds])
-        made = [_summed(problem, following) for following in self.next_memory]
-        self.latency = np.stack([latency for latency, _, _ in made])
-        self.seconds_per_byte = np.stack([per_byte for _, per_byte, _ in made])
-        self.max_hops = max(n_hops for _, _, n_hops in made)
-
-    @staticmethod
-    def _following(problem: Problem, held: Floats) -> Ints:
-        if held.all():
-            return problem.next_memory
-        latency = np.where(held[:, None] & held[None, :], problem.latency, np.inf)
-        return cheapest_next(latency, problem.seconds_per_byte)
-
-    def seconds(self, problem: Problem, value: int) -> Floats:
-        """Time of moving one value between all pairs of memories, shape (n_memories, n_memories)."""
-        kind = int(self.offset[value]) // problem.n_memories**2
-        moving: Floats = self.latency[kind] + problem.value_bytes[value] * self.seconds_per_byte[kind]
-        return moving
-
-
 def _distinct_rows(table: Floats) -> tuple[Floats, Ints]:
     """The distinct rows of a table of truths, and which of them each row is."""
     if not len(table) or (table == table[0]).all() or table.strides[0] == 0:
@@ -281,7 +287,7 @@ def _folded_sources(problem: Problem) -> Floats:
     return sources & problem.persistent if problem.contention and problem.link_names else sources
 
 
-def _start_rows(problem: Problem, ways: _Ways, folded: Floats) -> tuple[Ints, Floats]:
+def _start_rows(problem: Problem, ways: FlatWays, folded: Floats) -> tuple[Ints, Floats]:
     """Row 0 is for tasks without sources, the others for the tasks that read some."""
     n_tasks, n_memories = problem.n_tasks, problem.n_memories
     rows = np.zeros(n_tasks, dtype=np.int32)
@@ -301,7 +307,7 @@ def _start_rows(problem: Problem, ways: _Ways, folded: Floats) -> tuple[Ints, Fl
     return rows, np.concatenate((np.zeros((1, n_memories)), np.maximum.reduceat(table[of_read], first, axis=0)))
 
 
-def _arrival(problem: Problem, ways: _Ways, value: int) -> Floats:
+def _arrival(problem: Problem, ways: FlatWays, value: int) -> Floats:
     """When a source can be in each memory at the earliest, inf where it cannot be."""
     held = np.flatnonzero(problem.resident[value])
     if not len(held):
@@ -310,7 +316,7 @@ def _arrival(problem: Problem, ways: _Ways, value: int) -> Floats:
     return np.where(np.isfinite(moving), 0.0, np.inf) if problem.persistent[value] else moving
 
 
-def _finish_rows(problem: Problem, ways: _Ways) -> tuple[Ints, Floats, float]:
+def _finish_rows(problem: Problem, ways: FlatWays) -> tuple[Ints, Floats, float]:
     """Row 0 is for tasks that write nothing that is required; also the time that required sources take."""
     rows = np.zeros(problem.n_tasks, dtype=np.int32)
     found: dict[int, Floats] = {}
@@ -327,7 +333,7 @@ def _finish_rows(problem: Problem, ways: _Ways) -> tuple[Ints, Floats, float]:
     return rows, np.stack([np.zeros(problem.n_memories), *found.values()]), floor
 
 
-def _flat_links(problem: Problem, room: Room, ways: _Ways, folded: Floats) -> FlatLinks:
+def _flat_links(problem: Problem, room: Room, ways: FlatWays, folded: Floats) -> FlatLinks:
     if not (problem.contention and problem.link_names):
         none = room.ints(0)
         return FlatLinks(0, 0, 0, *[none] * 5, room.floats(0), none, none, *[room.floats(0)] * 2, *[none] * 6)

@@ -1,29 +1,164 @@
-"""The default: several algorithms, of which the best predicted wins."""
+"""The default: several algorithms, of which the best predicted wins, and a short search from there.
+
+The amount of work is counted in passes and steps, not measured in seconds, so that equal problems get equal schedules.
+"""
 
 from __future__ import annotations
 
-from hetsched.errors import ScheduleError
-from hetsched.schedule.heft import heft
-from hetsched.schedule.problem import Problem
-from hetsched.schedule.schedule import Schedule, Scheduler
-from hetsched.schedule.single_device import best_device
+from collections.abc import Iterator
+from dataclasses import replace
 
-MEMBERS: tuple[Scheduler, ...] = (best_device, heft)
-"""From the simplest; of equally good schedules the simplest wins."""
+import numpy as np
+
+from hetsched.errors import ScheduleError
+from hetsched.schedule.anneal import Annealing, can_anneal
+from hetsched.schedule.drafts import Draft, Drafting
+from hetsched.schedule.finished import finished, replayed, values_are_tight
+from hetsched.schedule.forward_backward import ForwardBackward
+from hetsched.schedule.heft import heft_draft
+from hetsched.schedule.loops.compiled import room_for
+from hetsched.schedule.optimistic import optimistic_draft
+from hetsched.schedule.peft import affordable, peft_draft
+from hetsched.schedule.priced_affinity import TOLERANCES, affinity_draft, priced
+from hetsched.schedule.problem import Problem
+from hetsched.schedule.ranks import optimistic_costs, upward_ranks
+from hetsched.schedule.schedule import Schedule
+from hetsched.schedule.simplest import simplest
+from hetsched.schedule.single_device import best_device, device_draft, distinct_devices
+
+LARGE = 10_000
+"""Problems of more tasks get the fewest passes, and are not annealed."""
+
+N_STARTS = 3
+"""Annealing starts from so many different schedules, and goes on from the best of them."""
+
+SHARE_OF_STARTS = 0.4
+"""Of all annealing steps."""
+
+HOT, WARM, COLD = 2e-2, 5e-3, 5e-4
+"""Temperatures over the makespan: at the start, when the best start is chosen, and at the end."""
+
+N_TRIES = 12
+"""Moves that are compared for one annealing step."""
+
+N_REPLAYS = 3
+"""Drafts that are tried where values can overflow memories, which takes longer than making them."""
 
 
 def auto(problem: Problem) -> Schedule:
-    """The shortest schedule of the members; never longer, as predicted, than the best single device.
+    """The shortest schedule found; never longer, as predicted, than the best single device, HEFT, PEFT or CPOP.
+
+    Where a schedule on fewer devices, or with fewer copies, is longer by less than the predictions can tell, it is
+    that one, and a note says so.
 
     Raises:
-        ScheduleError: no member finds a schedule; the error is that of the last.
+        ScheduleError: no algorithm finds a schedule; the error is that of the last.
     """
+    drafting = Drafting(problem)
+    if values_are_tight(problem):
+        return _with_room(drafting)
+    drafts = [draft for draft in portfolio(drafting) if draft.makespan < float("inf")]
+    if not drafts:
+        return finished(drafting, heft_draft(drafting))
+    chosen, notes = simplest(drafting, drafts)
+    return finished(drafting, chosen, notes)
+
+
+def portfolio(drafting: Drafting) -> list[Draft]:
+    """Drafts of all members, the simplest first, then what search made of the best of them."""
+    drafts = list(members(drafting))
+    best = distinct(drafts)
+    drafts += [improved for improved in _searched(drafting, best[: N_STARTS + 1])]
+    return drafts
+
+
+def members(drafting: Drafting) -> Iterator[Draft]:
+    """What each algorithm makes of the problem; fewer of them where it is large."""
+    n_tasks = drafting.flat.n_tasks
+    for device in distinct_devices(drafting):
+        yield device_draft(drafting, device)
+    ranks = upward_ranks(drafting)
+    order = drafting.by_rank(ranks)
+    yield drafting.place(order, "heft")
+    yield heft_draft(drafting, "least")
+    costs = None
+    if affordable(drafting) and n_tasks <= LARGE:
+        costs = optimistic_costs(drafting)
+        yield peft_draft(drafting, costs)
+        yield drafting.place(order, "optimistic", ahead=costs)
+        yield optimistic_draft(drafting, costs, "least")
+        yield heft_draft(drafting, "harmonic")
+    if drafting.flat.n_columns > 1:
+        prices = priced(drafting)
+        for tolerance in TOLERANCES if n_tasks <= LARGE else TOLERANCES[:2]:
+            yield affinity_draft(drafting, order, prices, tolerance)
+            if costs is not None and drafting.room.compiled:
+                yield affinity_draft(drafting, order, prices, tolerance, costs)
+
+
+def distinct(drafts: list[Draft]) -> list[Draft]:
+    """The drafts by makespan, one of each."""
+    found: dict[float, Draft] = {}
+    for draft in sorted(drafts, key=lambda draft: draft.makespan):
+        found.setdefault(draft.makespan, draft)
+    return list(found.values())
+
+
+def _searched(drafting: Drafting, starts: list[Draft]) -> Iterator[Draft]:
+    """What forward-backward improvement and annealing make of some drafts.
+
+    Where copies wait for links, or tasks for an interpreter, both search as if they did not.
+    """
+    free = relaxed(drafting)
+    if free is not drafting:
+        starts = [free.place(drafting.by_start(draft), draft.name, wanted=draft.device) for draft in starts]
+    both_ways = ForwardBackward(free)
+    found = distinct([both_ways.improved(draft) for draft in starts[:N_STARTS]])
+    if can_anneal(free) and drafting.flat.n_tasks <= LARGE:
+        found += _annealed(free, found, n_steps(drafting.flat.n_tasks))
+    for draft in found:
+        yield drafting.place(drafting.by_start(draft), draft.name, wanted=draft.device) if free is not drafting else draft
+
+
+def relaxed(drafting: Drafting) -> Drafting:
+    """The problem without what only placing can take care of: links that are busy, and interpreters."""
+    if not drafting.links.n_links and not len(drafting.flat.dispatch):
+        return drafting
+    nothing = np.zeros(drafting.flat.n_tasks)
+    return Drafting(replace(drafting.problem, contention=False, dispatch_seconds=nothing))
+
+
+def _annealed(drafting: Drafting, starts: list[Draft], n_all: int) -> list[Draft]:
+    share = max(1, int(n_all * SHARE_OF_STARTS / len(starts)))
+    ended = []
+    for draft in starts:
+        annealing = Annealing(drafting, draft)
+        annealing.run(share, HOT * draft.makespan, WARM * draft.makespan, N_TRIES)
+        ended.append(annealing.best(draft.name + "+annealing"))
+    best = min(ended, key=lambda draft: draft.makespan)
+    annealing = Annealing(drafting, best)
+    annealing.run(max(1, n_all - share * len(starts)), WARM * best.makespan, COLD * best.makespan, N_TRIES)
+    return [*ended, annealing.best(best.name)]
+
+
+def n_steps(n_tasks: int) -> int:
+    """Annealing steps that take about 20 ms, and 20 ms more for every thousand tasks; uncompiled ones 40 ms in all."""
+    if not n_tasks:
+        return 0
+    if not room_for(n_tasks).compiled:
+        return min(2000, 12_000 // n_tasks)
+    return min(3000, int((20e-3 + 18e-6 * n_tasks) / (35e-9 * n_tasks)))
+
+
+def _with_room(drafting: Drafting) -> Schedule:
+    """The best of replays in which nothing overflows, single devices among them."""
     found: list[Schedule] = []
     failed: ScheduleError | None = None
-    for member in MEMBERS:
+    drafts = [draft for draft in distinct(list(members(drafting))) if draft.makespan < float("inf")]
+    for make in (best_device, *(lambda _, draft=draft: replayed(drafting, draft) for draft in drafts[:N_REPLAYS])):
         try:
-            found.append(member(problem))
-        except ScheduleError as error:  # full memories can stop one algorithm and not another
+            found.append(make(drafting.problem))
+        except ScheduleError as error:  # full memories can stop one draft and not another
             failed = error
     if not found and failed is not None:
         raise failed

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from hetsched.schedule.drafts import Drafting
+from hetsched.schedule.finished import finished
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Schedule
-from hetsched.schedule.timeline import Timeline
 
 
 def round_robin(problem: Problem) -> Schedule:
     """Tasks in topological order, each on the next device in turn that it may run on."""
-    timeline = Timeline(problem)
-    turn = 0
-    for task in range(problem.n_tasks):
-        possible = timeline.devices_of(task)
-        following = next((device for device in possible if device >= turn), possible[0])
-        device = timeline.best(task, prefer=(following,))
-        timeline.place(task, device)
+    drafting = Drafting(problem)
+    number = {device: index for index, device in enumerate(drafting.form.devices)}
+    wanted, turn = [], 0
+    for allowed in np.isfinite(problem.device_seconds).tolist():
+        possible = [device for device, may_run in enumerate(allowed) if may_run]
+        device = next((device for device in possible if device >= turn), possible[0])
+        wanted.append(number[device])
         turn = (device + 1) % problem.n_devices
-    return timeline.finish("round_robin")
+    order = drafting.room.of(np.arange(problem.n_tasks, dtype=np.int32))
+    draft = drafting.place(order, "round_robin", wanted=drafting.room.of(np.array(wanted, dtype=np.int32)))
+    return finished(drafting, draft)

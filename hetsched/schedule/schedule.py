@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hetsched.schedule.problem import Problem
+from hetsched.schedule.rows import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +54,16 @@ class Schedule:
 
     problem: Problem
     scheduler: str
-    placements: tuple[Placement, ...]
-    transfers: tuple[Transfer, ...] = ()
-    evictions: tuple[Eviction, ...] = ()
+    placements: Sequence[Placement]
+    transfers: Sequence[Transfer] = ()
+    evictions: Sequence[Eviction] = ()
     lower_bound_seconds: float = 0.0
     notes: tuple[str, ...] = ()
 
     @property
     def makespan_seconds(self) -> float:
         """When the last task, and the last copy of a requested output, ends."""
-        ends = [placement.end for placement in self.placements] + [transfer.end for transfer in self.transfers]
-        return max(ends, default=0.0)
+        return max(_latest(self.placements), _latest(self.transfers))
 
     @property
     def gap(self) -> float:
@@ -83,6 +83,10 @@ class Schedule:
             for p in sorted(self.placements, key=lambda placement: (placement.start, placement.task))
         ]
         Path(path).write_text(json.dumps({"schedule": rows}, indent=1) + "\n", encoding="utf-8")
+
+
+def _latest(rows: Sequence[Placement] | Sequence[Transfer]) -> float:
+    return rows.latest if isinstance(rows, Rows) else max((row.end for row in rows), default=0.0)
 
 
 Scheduler = Callable[[Problem], Schedule]

@@ -84,7 +84,7 @@ def fill(flat: Flat, order: Numbers, state: Sequences) -> float:
     return makespan
 
 
-def anneal(flat: Flat, state: Sequences, n_steps: int, makespan: float, hot: float, cold: float) -> float:
+def anneal(flat: Flat, state: Sequences, n_steps: int, n_tries: int, makespan: float, hot: float, cold: float) -> float:
     """Take some steps from ``state``; returns its makespan, the best is in ``state.best``.
 
     Args:
@@ -110,14 +110,7 @@ def anneal(flat: Flat, state: Sequences, n_steps: int, makespan: float, hot: flo
                     critical[n_critical] = task
                     n_critical += 1
         limit = makespan - temperature * math.log(_draw(random) / 2147483647.0)
-        moved, target, where = -1, 0, 0
-        for _ in range(N_TRIES):
-            task = critical[_draw(random) % n_critical]
-            device = _draw(random) % n_devices
-            where = _best_position(flat, state, task, device, limit)
-            if where >= 0:
-                moved, target = task, device
-                break
+        moved, target, where = _find_move(flat, state, n_critical, limit, n_tries)
         if moved < 0:
             continue
         source, whence = device_of[moved], position[moved]
@@ -268,75 +261,95 @@ def _move(flat: Flat, state: Sequences, task: int, target: int, where: int) -> N
 
 
 @helper
-def _best_position(flat: Flat, state: Sequences, task: int, device: int, limit: float) -> int:
-    """Where in a device's sequence, the task itself not counted, it lengthens its longest path least.
+def _find_move(flat: Flat, state: Sequences, n_critical: int, limit: float, n_tries: int) -> tuple[int, int, int]:
+    """A critical task, a device, and where in its sequence, the task itself not counted; (-1, 0, 0) if none is found.
 
-    Before a task that ends after all makers of its operands have ended, and behind one whose rest is longer than that
-    of all its readers, no cycle can arise. Returns -1 where no such position keeps the path within ``limit``.
+    Of the positions that close no cycle it is the one where the longest path through the task is shortest, and within
+    ``limit``. Before a task that ends after all makers of its operands have ended, and behind one whose rest is longer
+    than that of all its readers, no cycle can arise.
     """
-    n_tasks, n_memories = flat.n_tasks, flat.n_memories
-    duration = flat.seconds[task * flat.n_columns + flat.column[device]]
-    if duration == math.inf:
-        return -1
-    memory_of, device_of, seconds = flat.memory, state.device, state.seconds
-    head, tail, sequence, position = state.head, state.tail, state.sequence, state.position
-    memory = memory_of[device]
-    if len(flat.capacity) and memory != memory_of[device_of[task]]:
-        if state.used[memory] + flat.static_bytes[task] > flat.capacity[memory]:
-            return -1
-    read_task, read_bytes, read_way = flat.read_task, flat.read_bytes, flat.read_way
-    latency, per_byte = flat.latency, flat.seconds_per_byte
-    ready = flat.start[flat.start_row[task] * n_memories + memory]
-    makers_end = -1.0
-    for entry in range(flat.read_ptr[task], flat.read_ptr[task + 1]):
-        maker = read_task[entry]
-        at = head[maker] + seconds[maker]
-        makers_end = max(makers_end, at)
-        source = memory_of[device_of[maker]]
-        if source != memory:
-            way = read_way[entry] + source * n_memories + memory
-            at += latency[way] + read_bytes[entry] * per_byte[way]
-        ready = max(ready, at)
-    rest = flat.finish[flat.finish_row[task] * n_memories + memory]
-    readers_rest = -1.0
-    next_task, next_read = flat.next_task, flat.next_read
-    for place in range(flat.next_ptr[task], flat.next_ptr[task + 1]):
-        reader = next_task[place]
-        remaining = tail[reader] + seconds[reader]
-        readers_rest = max(readers_rest, remaining)
-        target = memory_of[device_of[reader]]
-        if target != memory:
-            read = next_read[place]
-            way = read_way[read] + memory * n_memories + target
-            remaining += latency[way] + read_bytes[read] * per_byte[way]
-        rest = max(rest, remaining)
-    if ready + duration + rest > limit:
-        return -1
-    first, n_others, own = device * n_tasks, state.length[device], -1
-    if device_of[task] == device:
-        own = position[task]
-        n_others -= 1
-    low, high = 0, n_others
-    while low < high:
-        middle = (low + high) // 2
-        other = sequence[first + middle + (1 if own >= 0 and middle >= own else 0)]
-        if head[other] + seconds[other] > makers_end:
-            high = middle
-        else:
-            low = middle + 1
-    best, chosen = limit, -1
-    for where in range(low, n_others + 1):
-        before, after = ready, rest
-        if where > 0:
-            other = sequence[first + where - 1 + (1 if own >= 0 and where - 1 >= own else 0)]
-            if seconds[other] + tail[other] <= readers_rest:
-                break
-            before = max(before, head[other] + seconds[other])
-        if before + duration + rest > best:
+    n_tasks, n_memories, n_columns, n_devices = flat.n_tasks, flat.n_memories, flat.n_columns, flat.n_devices
+    read_ptr, read_task, read_bytes, read_way = flat.read_ptr, flat.read_task, flat.read_bytes, flat.read_way
+    next_ptr, next_task, next_read = flat.next_ptr, flat.next_task, flat.next_read
+    all_seconds, column_of, memory_of = flat.seconds, flat.column, flat.memory
+    latency, per_byte, start_row, start = flat.latency, flat.seconds_per_byte, flat.start_row, flat.start
+    finish_row, finish, static, capacity = flat.finish_row, flat.finish, flat.static_bytes, flat.capacity
+    random, critical, device_of, seconds = state.random, state.critical, state.device, state.seconds
+    head, tail, sequence, length, position = state.head, state.tail, state.sequence, state.length, state.position
+    used = state.used
+    best_task, best_device, best_where = -1, 0, 0
+    for attempt in range(N_TRIES):
+        if attempt >= n_tries and best_task >= 0:
             break
-        if where < n_others:
-            other = sequence[first + where + (1 if own >= 0 and where >= own else 0)]
-            after = max(after, seconds[other] + tail[other])
-        if where != own and before + duration + after <= best:
-            best, chosen = before + duration + after, where
-    return chosen
+        task = critical[_draw(random) % n_critical]
+        device = _draw(random) % n_devices
+        duration = all_seconds[task * n_columns + column_of[device]]
+        memory = memory_of[device]
+        if duration == math.inf or (
+            len(capacity)
+            and memory != memory_of[device_of[task]]
+            and used[memory] + static[task] > capacity[memory]
+        ):
+            continue
+        ready = start[start_row[task] * n_memories + memory]
+        makers_end = -1.0
+        for entry in range(read_ptr[task], read_ptr[task + 1]):
+            maker = read_task[entry]
+            at = head[maker] + seconds[maker]
+            if at > makers_end:
+                makers_end = at
+            source = memory_of[device_of[maker]]
+            if source != memory:
+                way = read_way[entry] + source * n_memories + memory
+                at += latency[way] + read_bytes[entry] * per_byte[way]
+            if at > ready:
+                ready = at
+        if ready + duration > limit:
+            continue
+        rest = finish[finish_row[task] * n_memories + memory]
+        readers_rest = -1.0
+        for place in range(next_ptr[task], next_ptr[task + 1]):
+            reader = next_task[place]
+            remaining = tail[reader] + seconds[reader]
+            if remaining > readers_rest:
+                readers_rest = remaining
+            target = memory_of[device_of[reader]]
+            if target != memory:
+                read = next_read[place]
+                way = read_way[read] + memory * n_memories + target
+                remaining += latency[way] + read_bytes[read] * per_byte[way]
+            if remaining > rest:
+                rest = remaining
+        if ready + duration + rest > limit:
+            continue
+        first, n_others, own = device * n_tasks, length[device], n_tasks
+        if device_of[task] == device:
+            own = position[task]
+            n_others -= 1
+        low, high = 0, n_others
+        while low < high:
+            middle = (low + high) // 2
+            other = sequence[first + middle + (1 if middle >= own else 0)]
+            if head[other] + seconds[other] > makers_end:
+                high = middle
+            else:
+                low = middle + 1
+        best, chosen = limit, -1
+        for where in range(low, n_others + 1):
+            before, after = ready, rest
+            if where > 0:
+                other = sequence[first + where - 1 + (1 if where - 1 >= own else 0)]
+                if seconds[other] + tail[other] <= readers_rest:
+                    break
+                before = max(before, head[other] + seconds[other])
+            if before + duration + rest > best:
+                break
+            if where < n_others:
+                other = sequence[first + where + (1 if where >= own else 0)]
+                after = max(after, seconds[other] + tail[other])
+            if where != own and before + duration + after <= best:
+                best, chosen = before + duration + after, where
+        if chosen >= 0:
+            best_task, best_device, best_where = task, device, chosen
+            limit = best
+    return best_task, best_device, best_where

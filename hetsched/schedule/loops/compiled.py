@@ -1,15 +1,14 @@
 """One source, two speeds: a loop runs as the Python it is written in, or compiled by numba, with equal results.
 
 A loop reads and writes numbers by index only, and gets its scratch room from its caller, so that it takes lists and
-arrays alike: lists are faster uncompiled, compiled code needs arrays. Compiled code is kept on disk beside the source
-file of the loop that is called; numba looks at no other file to see whether it is stale, so the helpers of a loop stand
-in its own file.
+arrays alike: lists are faster uncompiled, compiled code needs arrays. Compiled code is kept on disk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,12 +49,12 @@ def room_for(n_tasks: int) -> Room:
 
 
 def helper(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Mark a function that loops of its file call, so that they can be compiled with it."""
-    _HELPERS.setdefault(function.__module__, []).append(function)
+    """Mark a function that loops call, so that they can be compiled with it."""
+    _HELPERS.append(function)
     return function
 
 
-_HELPERS: dict[str, list[Callable[..., Any]]] = {}
+_HELPERS: list[Callable[..., Any]] = []
 
 
 @cache
@@ -63,6 +62,20 @@ def _compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
     from numba import njit
     from numba.extending import register_jitable
 
-    for function in _HELPERS.pop(loop.__module__, []):
-        register_jitable(function)
-    return njit(cache=True, error_model="numpy")(loop)
+    while _HELPERS:
+        register_jitable(_HELPERS.pop())
+    try:
+        fast = njit(cache=True)(loop)
+    except RuntimeError:  # there is no folder that it could be kept in
+        return njit(loop)
+    _forget_stale(fast.stats.cache_path, loop)
+    return fast
+
+
+def _forget_stale(folder: str, loop: Callable[..., Any]) -> None:
+    """Remove what is kept of a loop if any loop's source is newer: numba looks at the loop's own file only."""
+    newest = max(source.stat().st_mtime for source in Path(__file__).parent.glob("*.py"))
+    module = loop.__module__.rpartition(".")[2]
+    for index in Path(folder).glob(f"{module}.{loop.__name__}-*.nbi"):
+        if index.stat().st_mtime < newest:
+            index.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from hetsched.schedule.loops.room import Chosen, Gaps, Stays
 GAPS = 64
 
 
+@helper
 def place(
     flat: Flat,
     links: FlatLinks,
@@ -33,7 +34,7 @@ def place(
         flat: the problem.
         links: of the problem; without links, copies never wait.
         order: tasks, each after those that it reads from.
-        wanted: device of each task, -1 for the one where it ends first.
+        wanted: device of each task; where it cannot run there, or there is -1, it runs where it ends first.
         banned: by task and column, 1 where a task that may choose does not go; empty for no ban.
         ahead: by task and place, seconds added to its end when a device is chosen; empty for none.
         gaps: room for the free times.
@@ -121,7 +122,10 @@ def place(
                     if end < best or (end == best and candidate < device):
                         best, best_start, device = end, start, candidate
             if device < 0:
-                return math.inf
+                if only < 0:
+                    return math.inf
+                only = -1
+                continue
             if only >= 0 or not contended:
                 break
             only = device

@@ -86,7 +86,7 @@ def ready_order(flat: Flat, rank: Numbers, missing: Numbers, order: Numbers) -> 
         order[n_ordered] = task
         n_ordered += 1
         for position in range(flat.next_ptr[task], flat.next_ptr[task + 1]):
-            following = flat.next_task[position]
+            following = 0 + flat.next_task[position]  # compiled, this makes it as wide as the other tasks in the heap
             missing[following] -= 1
             if missing[following] == 0:
                 heapq.heappush(heap, (-rank[following], following))

@@ -48,3 +48,51 @@ class Chosen(NamedTuple):
     start: Numbers
     end: Numbers
     used: Numbers
+
+
+class Aim(NamedTuple):
+    """An objective in numbers, by device in the order of the flat form; ``load`` is empty where makespan is all.
+
+    Attributes:
+        kind: 0 makespan, 1 throughput, 2 energy, 3 money.
+        deadline_seconds: inf for none.
+        budget_money: inf for none.
+        idle_watts: of all devices together.
+        extra_watts: of each device while it computes, besides its idle ones.
+        price_per_second: of each device that is used at all.
+        tie: what a second of makespan weighs beside the aim, to break ties.
+        load: room for the busy seconds of devices, then links.
+    """
+
+    kind: int
+    deadline_seconds: float
+    budget_money: float
+    idle_watts: float
+    extra_watts: Numbers
+    price_per_second: Numbers
+    tie: float
+    load: Numbers
+
+
+class Order(NamedTuple):
+    """A schedule as an order of tasks and their devices; see `late_acceptance`.
+
+    Attributes:
+        random: the state of the random numbers, one integer.
+        order: tasks, in an order that extends the graph.
+        index: of each task in ``order``.
+        wanted: device of each task.
+        history: scores; as many as steps that "before" lies back.
+        best: score of the best so far, score now, number of steps so far.
+        best_order: of the best so far.
+        best_device: likewise.
+    """
+
+    random: Numbers
+    order: Numbers
+    index: Numbers
+    wanted: Numbers
+    history: Numbers
+    best: Numbers
+    best_order: Numbers
+    best_device: Numbers

@@ -77,6 +77,42 @@ def test_unhashable_params_are_no_obstacle():
     assert len(model.asked) == 4
 
 
+def test_tasks_that_differ_in_anything_are_asked_about_each():
+    model = Counting()
+    sources = (
+        Value("s", "s", None, spec=TensorSpec((2,), "float32")),
+        Value("w", "w", None, spec=TensorSpec((3,), "float32")),
+    )
+    first = task("first", params={"a": 1, "b": 2})
+    others = [
+        replace(first, name="same"),
+        replace(first, name="same otherwise", params={"b": 2, "a": 1}),
+        replace(first, name="params", params={"a": 1, "b": 3}),
+        replace(first, name="keyword", operands=(Operand("x", 0),)),
+        replace(first, name="operand", operands=(Operand(0, 1),)),
+        replace(first, name="op", op=Op("other", {"any": abs})),
+        replace(first, name="op of one name", op=Op("anywhere", {"any": abs})),
+        replace(first, name="kernels", op=Op("anywhere", {"cpu": abs})),
+        replace(first, name="dtype", dtype="float64"),
+        replace(first, name="bytes", n_bytes=9.0),
+        replace(first, name="seconds", options=NodeOptions(seconds={"cpu": 1.0, "cuda": 2.0})),
+        replace(first, name="seconds otherwise", options=NodeOptions(seconds={"cuda": 2.0, "cpu": 1.0})),
+    ]
+    table = tabulate(model, FrozenGraph((first, *others), sources, {}), SERVER)
+    asked = list(dict.fromkeys(name for name, _ in model.asked))
+    assert asked == ["first", "params", "keyword", "operand", "op", "kernels", "dtype", "bytes", "seconds"]
+    assert table.seconds[-1].tolist() == [1.0, 2.0]
+    assert np.isinf(table.seconds[8, 1])
+
+
+def test_equal_specs_may_be_several_objects():
+    model = Counting()
+    sources = tuple(Value(name, name, None, spec=TensorSpec((2,), "float32")) for name in "ab")
+    tasks = (task("first"), replace(task("second"), operands=(Operand(0, 1),)))
+    tabulate(model, FrozenGraph(tasks, sources, {}), SERVER)
+    assert {name for name, _ in model.asked} == {"first"}
+
+
 def test_unequal_devices_are_unequal_classes():
     faster = replace(SERVER.devices[0], n_threads=8)
     table = tabulate(Roofline(), graph(task("a")), SERVER.with_devices((faster, *SERVER.devices[1:])))

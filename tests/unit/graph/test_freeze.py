@@ -1,5 +1,8 @@
+import gc
 import math
+import pickle
 import time
+from dataclasses import FrozenInstanceError, fields, replace
 
 import networkx as nx
 import numpy as np
@@ -330,6 +333,10 @@ class TestWrongEdges:
     def two(self, first, second, **params):
         return plain(("a", "c", first), ("b", "c", second), a={}, b={}, c={"op": print, "params": params})
 
+    def test_true_is_no_position(self):
+        graph = plain(("a", "c", {"arg": 0}), ("b", "c", {"arg": True}), a={}, b={}, c={"op": "add"})
+        refused(graph, "node 'c'", "arg=True", "a position, a keyword, or a tuple of them")
+
     def test_missing_position(self):
         refused(self.two({"arg": 0}, {"arg": 2}), "node 'c'", "operand 1 is missing")
 
@@ -490,6 +497,160 @@ class TestOps:
         graph.add(OPS["neg"], graph.constant(torch.ones(2)), name="y")
         assert freeze(graph).tasks[0].op is OPS["neg"]
         assert isinstance(OPS["neg"], Op)
+
+
+class TestEqualTasks:
+    """Tasks that are inferred once must be equal in all that decides the answer."""
+
+    def test_positions_and_keywords_are_told_apart(self):
+        @op(pure=True)
+        def last(x, y=None, *, other=None):
+            return x if other is None else other
+
+        graph = TaskGraph()
+        a, b = graph.constant(torch.ones(2), name="a"), graph.constant(torch.ones(3), name="b")
+        graph.add(last, a, b, name="positions")
+        graph.add(last, a, other=graph.ref(b), name="keyword")
+        graph.add(last, a, b, name="positions again")
+        graph.add(last, b, other=graph.ref(a), name="keyword of b")
+        frozen = freeze(graph)
+        assert [value(frozen, task.name).spec.shape for task in frozen.tasks] == [(2,), (3,), (2,), (2,)]
+
+    def test_ops_are_told_apart(self):
+        graph = TaskGraph()
+        x = graph.constant(torch.ones(2, 3))
+        for name in ("neg", "transpose", "neg"):
+            graph.add(name, x)
+        assert [frozen.spec.shape for frozen in freeze(graph).values[1:]] == [(2, 3), (3, 2), (2, 3)]
+
+    @pytest.mark.parametrize(("one", "other"), [(1, True), (1, 1.0), (True, 1.0)])
+    def test_equal_params_of_unlike_type_are_told_apart(self, one, other):
+        seen = []
+
+        @op(pure=True)
+        def look(x, *, how):
+            seen.append(type(how))
+            return x
+
+        graph = TaskGraph()
+        source = graph.constant(torch.ones(2))
+        for how in (one, other, one):
+            graph.add(look, source, how=how)
+        assert [task.params["how"] for task in freeze(graph).tasks] == [one, other, one]
+        assert seen == [type(one), type(other)]
+
+    def test_params_that_only_look_equal_are_each_inferred(self):
+        class Size:
+            def __init__(self, size):
+                self.size = size
+
+            def __repr__(self):
+                return "Size"
+
+        @op(pure=True)
+        def repeat(x, *, times):
+            return x.repeat(times[0].size)
+
+        graph = TaskGraph()
+        source = graph.constant(torch.ones(1))
+        for size in (2, 3):
+            graph.add(repeat, source, times=[Size(size)], name=f"of {size}")
+        assert [value(freeze(graph), f"of {size}").spec.shape for size in (2, 3)] == [(2,), (3,)]
+
+    def test_other_operands_are_told_apart(self):
+        graph = TaskGraph()
+        for name, like in {
+            "a": torch.ones(2),
+            "b": torch.ones(2),
+            "c": torch.ones(3),
+            "d": torch.ones(2).int(),
+        }.items():
+            graph.add("neg", graph.constant(like, name=name), name=f"-{name}")
+        frozen = freeze(graph)
+        assert [str(value(frozen, f"-{name}").spec) for name in "abcd"] == [
+            "float32[2]", "float32[2]", "float32[3]", "int32[2]",
+        ]  # fmt: skip
+
+    def test_options_and_keep_on_are_each_tasks_own(self):
+        graph = TaskGraph()
+        x = graph.constant(torch.ones(2), name="x")
+        kept = graph.constant(torch.ones(2), name="kept", keep_on="here")
+        graph.add("neg", x, name="free")
+        graph.add("neg", kept, name="held")
+        graph.add("neg", kept, name="released", release=True, device="cpu")
+        graph.add("neg", x, name="pinned", keep_on=["there"])
+        frozen = freeze(graph)
+        assert {task.name: value(frozen, task.name).keep_on for task in frozen.tasks} == {
+            "free": (), "held": ("here",), "released": (), "pinned": ("there",),
+        }  # fmt: skip
+        assert [task.options.allowed for task in frozen.tasks] == [(), (), ("cpu",), ()]
+
+    def test_one_callable_is_one_op_and_two_are_two(self):
+        graph = TaskGraph()
+        x = graph.constant(torch.ones(2))
+        ops = [make_pair, make_pair, lambda x: x, lambda x: -x, torch.neg, torch.neg, "neg", OPS["neg"]]
+        for function in ops:
+            graph.add(function, x)
+        made = [task.op for task in freeze(graph).tasks]
+        assert made[0] is made[1]
+        assert made[0].kernels == {"cpu": make_pair}
+        assert [made[2].kernels["cpu"], made[3].kernels["cpu"]] == ops[2:4]
+        assert made[4] is made[5]
+        assert made[6] is made[7] is OPS["neg"]
+
+    def test_an_error_names_its_own_node(self):
+        graph = TaskGraph()
+        good, bad = graph.constant(torch.ones(2, 2), name="good"), graph.constant(torch.ones(3, 3), name="bad")
+        graph.add("matmul", good, good, name="fine")
+        graph.add("matmul", good, bad, name="wrong")
+        refused(graph, "node 'wrong'", "(float32[2, 2], float32[3, 3])")
+
+
+class TestMaking:
+    """Objects that are made quickly are as frozen, comparable and portable as any."""
+
+    def test_made_as_by_the_class(self):
+        graph = TaskGraph()
+        graph.add("neg", graph.input("x", shape=(2,)), name="y", device="cpu")
+        frozen = freeze(graph)
+        made = (frozen.tasks[0], frozen.tasks[0].operands[0], frozen.tasks[0].options, *frozen.values)
+        for one in made:
+            same = replace(one)
+            assert type(one) is type(same)
+            assert one == same
+            assert repr(one) == repr(same)
+            assert one.__reduce_ex__(4)[:2] == same.__reduce_ex__(4)[:2]
+            with pytest.raises(FrozenInstanceError):
+                setattr(one, fields(one)[0].name, None)
+        assert pickle.loads(pickle.dumps(frozen.values)) == frozen.values
+
+    @pytest.mark.parametrize("is_enabled", [True, False])
+    def test_the_garbage_collector_is_as_it_was(self, is_enabled):
+        was_enabled = gc.isenabled()
+        try:
+            (gc.enable if is_enabled else gc.disable)()
+            freeze(plain(x={"shape": (2,)}, y={"op": "neg"}))
+        except GraphError:
+            assert gc.isenabled() is is_enabled
+        else:
+            pytest.fail("neg has no operand")
+        finally:
+            (gc.enable if was_enabled else gc.disable)()
+
+
+def test_nodes_may_be_added_before_what_they_read():
+    late = plain(("x", "y"), ("y", "z"), z={"op": "neg"}, y={"op": "neg"}, x={"shape": (2,)})
+    assert [task.name for task in freeze(late).tasks] == ["y", "z"]
+    assert operands(freeze(late), "z") == {0: "y"}
+
+
+def test_views_of_graphs_are_graphs():
+    graph = plain(
+        ("x", "y"), ("y", "z"), ("z", "w"), x={"shape": (2,)}, y={"op": "neg"}, z={"op": "abs"}, w={"op": "neg"}
+    )
+    part = nx.subgraph_view(graph, filter_node=lambda key: key != "w")
+    assert [task.name for task in freeze(part).tasks] == ["y", "z"]
+    assert list(freeze(nx.freeze(graph)).requested) == ["w"]
 
 
 def test_large_graphs_are_quick():

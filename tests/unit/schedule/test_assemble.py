@@ -231,6 +231,42 @@ def allowed_for_y(platform: Platform, **settings: object) -> list[bool]:
     return problem_of(graph, platform).allowed[1].tolist()
 
 
+def test_equal_ops_with_unlike_options_values_or_times_run_in_unlike_places() -> None:
+    kept = (("ram",), ("vram:0", "ram"), ())
+    values = (
+        *(Value(f"s{n}", f"s{n}", None, spec=tensor(2), keep_on=where) for n, where in enumerate(kept)),
+        *(Value(f"v{n}", f"v{n}", n, spec=tensor(2)) for n in range(7)),
+    )
+    tasks = [
+        Task(f"v{n}", f"v{n}", ANY, tuple(Operand(at, value) for at, value in enumerate(reads)), (n + 3,))
+        for n, reads in enumerate([(0,), (1,), (2,), (2,), (1, 2), (2,), (2,)])
+    ]
+    tasks[3] = replace(tasks[3], options=NodeOptions(allowed=("far",)))
+    tasks[6] = replace(tasks[6], op=CPU_ONLY)
+    seconds = np.ones((7, 2))
+    seconds[5, 1] = np.inf
+    times = Times(seconds, np.zeros((7, 2)), np.array([0, 0, 1, 0]))
+    problem = assemble(FrozenGraph(tuple(tasks), values, {"v5": 8}), PLATFORM, times)
+    assert problem.allowed.tolist() == [
+        [True, True, False, False],
+        [True, True, True, False],
+        [True, True, True, True],
+        [False, False, False, True],
+        [True, True, True, False],
+        [True, True, False, True],
+        [True, True, False, True],
+    ]
+    assert problem.may_hold[:3].tolist() == [[True, False, False], [True, True, False], [True, True, True]]
+    assert problem.may_hold[3:].all()
+
+
+def test_the_same_everywhere_is_kept_once() -> None:
+    problem = problem_of(graph_())
+    assert problem.allowed.shape == (2, 4)
+    assert problem.may_hold.shape == (4, 3)
+    assert problem.allowed.strides[0] == problem.may_hold.strides[0] == 0
+
+
 def test_a_device_on_demand_takes_only_what_names_it_its_memory_or_its_host() -> None:
     platform = on_demand("far/cpu:0")
     assert allowed_for_y(platform) == [True, True, True, False]

@@ -1,0 +1,142 @@
+"""Thorough: anytime search, improving until its budget is spent."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from hetsched.schedule.anneal import Annealing, can_anneal
+from hetsched.schedule.drafts import Draft, Drafting
+from hetsched.schedule.finished import finished, values_are_tight
+from hetsched.schedule.late_acceptance import LateAcceptance
+from hetsched.schedule.portfolio import auto, distinct, portfolio, relaxed
+from hetsched.schedule.problem import Problem
+from hetsched.schedule.schedule import Schedule
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[float, float], None]
+"""Is told the seconds spent and the best makespan so far, after every round of the search."""
+
+BUDGET_SECONDS = 1.0
+
+ROUND_SECONDS = 0.03
+"""About what passes between two looks at the clock."""
+
+N_STARTS = 4
+"""Different schedules that annealing starts from."""
+
+CYCLES = (0.3, 0.7)
+"""Shares of the budget: to choose among the starts, and to go on from the best of them."""
+
+HOT, WARM, COLD = 2e-2, 1e-2, 1e-4
+"""Temperatures over the makespan, as in `portfolio`."""
+
+
+def thorough(
+    problem: Problem, budget_seconds: float = BUDGET_SECONDS, progress: Progress | None = None
+) -> Schedule:
+    """The best schedule found within a budget of time, by annealing and late acceptance from the portfolio's best.
+
+    Ctrl-C ends the search early; what it had found is returned.
+
+    Args:
+        problem: what to schedule.
+        budget_seconds: of the whole, more or less; the portfolio is made in any case.
+        progress: is called after every round.
+
+    Raises:
+        ScheduleError: no algorithm finds a schedule.
+    """
+    started = time.perf_counter()
+    if values_are_tight(problem):
+        return replace(auto(problem), scheduler="thorough")
+    drafting = Drafting(problem)
+    drafts = portfolio(drafting)
+    search = _Search(drafting, distinct(drafts), started, budget_seconds, progress)
+    try:
+        search.run()
+    except KeyboardInterrupt:
+        log.info("search interrupted after %.1f s; the best schedule so far is taken", time.perf_counter() - started)
+    best = search.best()
+    return finished(drafting, replace(best, name="thorough"))
+
+
+class _Search:
+    """Rounds of search until the budget is spent."""
+
+    def __init__(
+        self,
+        drafting: Drafting,
+        drafts: list[Draft],
+        started: float,
+        budget_seconds: float,
+        progress: Progress | None,
+    ) -> None:
+        self._drafting = drafting
+        self._drafts = drafts
+        self._started = started
+        self._budget_seconds = budget_seconds
+        self._progress = progress
+        self._running: list[Annealing | LateAcceptance] = []
+
+    def run(self) -> None:
+        """Search; may be interrupted at any time."""
+        if can_anneal(self._drafting):
+            self._anneal()
+        else:
+            search = LateAcceptance(self._drafting, self._drafts[0])
+            self._running.append(search)
+            self._rounds(lambda n_steps, _: search.run(n_steps), self._budget_seconds)
+
+    def best(self) -> Draft:
+        """The best schedule so far."""
+        found = [search.best("thorough") for search in self._running]
+        return min([*self._drafts, *found], key=lambda draft: draft.makespan)
+
+    def _anneal(self) -> None:
+        starts = self._drafts[:N_STARTS]
+        left = self._budget_seconds - self._spent
+        for number, draft in enumerate(starts, start=1):
+            annealing = Annealing(self._drafting, draft, seed=number)
+            self._running.append(annealing)
+            self._cool(annealing, HOT, WARM, self._spent + CYCLES[0] * left / len(starts))
+        best = self.best()
+        annealing = Annealing(self._drafting, best, seed=len(starts) + 1)
+        self._running.append(annealing)
+        self._cool(annealing, WARM, COLD, self._budget_seconds)
+
+    def _cool(self, annealing: Annealing, hot: float, cold: float, until: float) -> None:
+        scale = annealing.makespan
+        begun = self._spent
+
+        def temperature(seconds: float) -> float:
+            share = min(1.0, (seconds - begun) / max(until - begun, 1e-9))
+            return scale * float(hot * (cold / hot) ** share)
+
+        def one_round(n_steps: int, seconds: float) -> None:
+            annealing.run(n_steps, temperature(self._spent), temperature(self._spent + seconds))
+
+        self._rounds(one_round, until)
+
+    def _rounds(self, one_round: Callable[[int, float], None], until: float) -> None:
+        n_steps, per_step = 10, math.inf
+        while self._spent < until:
+            begun = time.perf_counter()
+            one_round(n_steps, n_steps * per_step if per_step < math.inf else 0.0)
+            per_step = max(time.perf_counter() - begun, 1e-7) / n_steps
+            left = max(0.0, until - self._spent)
+            n_steps = max(1, min(10 * n_steps, int(min(ROUND_SECONDS, left) / per_step)))
+            if self._progress is not None:
+                self._progress(self._spent, self._best_score())
+
+    def _best_score(self) -> float:
+        scores = [s.best_makespan if isinstance(s, Annealing) else s.best_score for s in self._running]
+        return min(scores)
+
+    @property
+    def _spent(self) -> float:
+        return time.perf_counter() - self._started
