@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Hashable, Iterable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -31,6 +32,7 @@ from hetsched.program import Decision, Program, Result
 from hetsched.rewrite import candidates
 from hetsched.schedule import Scheduler, solve
 from hetsched.schedule.assemble import assemble
+from hetsched.schedule.objective import Objective
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Schedule
 from hetsched.sessions import executor_for, is_open
@@ -48,6 +50,8 @@ def run(
     scheduler: str | Scheduler = "auto",
     executor: str = "auto",
     objective: str = "makespan",
+    deadline_seconds: float | None = None,
+    budget_money: float | None = None,
     cost_model: CostModel | None = None,
     seed: int = 0,
     debug: bool = False,
@@ -62,7 +66,10 @@ def run(
         platform: what to run on: a Platform, the path of a platform file, or None for this machine.
         scheduler: a name in `hetsched.schedule.SCHEDULERS`, or a function from Problem to Schedule.
         executor: ``local`` or ``ray``; ``auto`` is the open session's, or else ``local``.
-        objective: ``makespan``.
+        objective: what is to be least: ``makespan``, ``throughput`` (the time between results when runs follow one
+            another), ``energy`` or ``money``; see `hetsched.schedule.objective`.
+        deadline_seconds: the makespan that is allowed at most, by prediction.
+        budget_money: the price of one run that is allowed at most, in the platform's currency.
         cost_model: what predicts times; see `hetsched.CostModel`.
         seed: of the random ops.
         debug: catch ops that change an operand in place.
@@ -70,7 +77,8 @@ def run(
 
     Raises:
         GraphError: the graph, an input or a requested output is wrong.
-        ScheduleError: no device may run a task, no memory can hold it, or the scheduler is unknown.
+        ScheduleError: no device may run a task, no memory can hold it, the scheduler or objective is unknown, or the
+            deadline or budget cannot be kept.
         PlatformError: the platform is wrong.
         TaskFailedError: an op raised.
     """
@@ -82,6 +90,8 @@ def run(
         scheduler=scheduler,
         executor=executor,
         objective=objective,
+        deadline_seconds=deadline_seconds,
+        budget_money=budget_money,
         cost_model=cost_model,
         seed=seed,
         debug=debug,
@@ -101,6 +111,8 @@ def compile(  # noqa: A001  (the name users know from torch and re)
     scheduler: str | Scheduler = "auto",
     executor: str = "auto",
     objective: str = "makespan",
+    deadline_seconds: float | None = None,
+    budget_money: float | None = None,
     cost_model: CostModel | None = None,
     seed: int = 0,
     debug: bool = False,
@@ -112,7 +124,7 @@ def compile(  # noqa: A001  (the name users know from torch and re)
     Args and errors are those of `run`, but that ``inputs`` are examples here, which tell shapes where the graph
     doesn't; ``expected_runs`` share the price of what moves once.
     """
-    model = cost_model or Roofline()
+    model, aim = cost_model or Roofline(), _aim(objective, deadline_seconds, budget_money)
     with ExitStack() as opened:
         if outputs_as == "refs" and not is_open(executor):
             raise ExecutionError("outputs_as='refs' needs an open session(executor='ray'), where they live")
@@ -124,7 +136,7 @@ def compile(  # noqa: A001  (the name users know from torch and re)
         given, bound = _described(inputs, graph, runner), _bound(graph, inputs, runner)
         frozen = freeze(graph, given, outputs, bound)
         machine = with_rates(runner.prepare(_loaded(platform), device_rates))
-        decision = _decide(frozen, machine, scheduler, objective, model, expected_runs)
+        decision = _decide(frozen, machine, scheduler, aim, model, expected_runs)
         settings = RunSettings(debug, time_scale=_time_scale_of(frozen, decision.platform), outputs_as=outputs_as)
         loaded = runner.load(decision.plan, decision.graph, decision.platform, settings)
         return Program(decision, loaded, model, seed, input_keys(graph), opened.pop_all())
@@ -138,12 +150,23 @@ def simulate(
     platform: Platform | str | Path | None = None,
     scheduler: str | Scheduler = "auto",
     objective: str = "makespan",
+    deadline_seconds: float | None = None,
+    budget_money: float | None = None,
     cost_model: CostModel | None = None,
 ) -> Trace:
     """Predict a run without touching a tensor; see `run` for arguments and errors."""
+    aim = _aim(objective, deadline_seconds, budget_money)
     frozen = freeze(graph, by_key(inputs, input_keys(graph)), outputs)
     machine = with_rates(LocalExecutor().prepare(_loaded(platform)))
-    return _decide(frozen, machine, scheduler, objective, cost_model or Roofline(), 1).predicted
+    return _decide(frozen, machine, scheduler, aim, cost_model or Roofline(), 1).predicted
+
+
+def _aim(objective: str, deadline_seconds: float | None, budget_money: float | None) -> Objective:
+    return Objective(
+        objective,
+        math.inf if deadline_seconds is None else deadline_seconds,
+        math.inf if budget_money is None else budget_money,
+    )
 
 
 def _described(inputs: Inputs | None, graph: nx.DiGraph, executor: Executor) -> dict[Hashable, object]:
@@ -163,16 +186,14 @@ def _decide(
     graph: FrozenGraph,
     platform: Platform,
     scheduler: str | Scheduler,
-    objective: str,
+    objective: Objective,
     model: CostModel,
     expected_runs: int,
 ) -> Decision:
     """The search over candidates; the graph as given, on the platform as given, is the first of them and wins ties."""
-    if objective != "makespan":
-        raise ScheduleError(f"objective is {objective!r}; 'makespan' is the one there is")
     best: Decision | None = None
     for candidate, machine in candidates(graph, platform):
-        problem, schedule = _schedule(candidate, machine, scheduler, model, expected_runs)
+        problem, schedule = _schedule(candidate, machine, scheduler, objective, model, expected_runs)
         constants = {value.name for value in candidate.constants}
         plan = lower(problem, schedule, constants=constants, platform=machine.name)
         predicted = simulate_plan(plan, problem)
@@ -184,18 +205,23 @@ def _decide(
 
 
 def _schedule(
-    graph: FrozenGraph, platform: Platform, scheduler: str | Scheduler, model: CostModel, expected_runs: int
+    graph: FrozenGraph,
+    platform: Platform,
+    scheduler: str | Scheduler,
+    objective: Objective,
+    model: CostModel,
+    expected_runs: int,
 ) -> tuple[Problem, Schedule]:
     """Where constants cannot all stay in the memories that need them, they are moved anew in every run."""
     table = tabulate(model, graph, platform)
-    problem = assemble(graph, platform, table, expected_runs=expected_runs)
+    problem = assemble(graph, platform, table, expected_runs=expected_runs, objective=objective)
     try:
         return problem, solve(problem, scheduler)
     except ScheduleError:
         if expected_runs == 1:
             raise
     log.info("constants do not fit where they are used; they are moved in every run")
-    problem = assemble(graph, platform, table, expected_runs=1)
+    problem = assemble(graph, platform, table, expected_runs=1, objective=objective)
     return problem, solve(problem, scheduler)
 
 

@@ -26,6 +26,7 @@ from hetsched.trace.trace import Trace
 
 _TRACED_RUNS = 3
 _TRACED_EVERY = 64
+_SHOWN_NOTES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,14 @@ class Result:
         return self.schedule.lower_bound_seconds
 
     def __str__(self) -> str:
-        return format_comparison(comparison(self.predicted_trace, self.trace), self.lower_bound_seconds)
+        compared = format_comparison(comparison(self.predicted_trace, self.trace), self.lower_bound_seconds)
+        return "\n".join([compared, *self._notes()])
+
+    def _notes(self) -> list[str]:
+        """What the scheduler has to say, but not all where that is much."""
+        notes = self.schedule.notes
+        rest = [f"... and {len(notes) - _SHOWN_NOTES} more notes"] if len(notes) > _SHOWN_NOTES else []
+        return [f"note: {note}" for note in notes[:_SHOWN_NOTES]] + rest
 
     def report(self, path: str | Path) -> None:
         """Write one self-contained HTML page with timeline and tables; needs the extra ``plot``."""

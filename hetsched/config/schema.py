@@ -12,6 +12,7 @@ from hetsched.execute import EXECUTORS
 from hetsched.graph.task_graph import NODE_OPTIONS, Ref
 from hetsched.graph.values import torch_dtype
 from hetsched.schedule import SCHEDULERS
+from hetsched.schedule.objective import AIMS
 from hetsched.yaml_source import did_you_mean
 
 SOURCE_FORMS = ("value", "file", "files", "random", "call")
@@ -195,7 +196,9 @@ class RunModel(Strict):
     platform: str | None = None
     scheduler: Annotated[str, AfterValidator(_one_of("scheduler", SCHEDULERS))] = "auto"
     executor: Annotated[str, AfterValidator(_one_of("executor", ("auto", *EXECUTORS)))] = "auto"
-    objective: Literal["makespan"] = "makespan"
+    objective: Annotated[str, AfterValidator(_one_of("objective", AIMS))] = "makespan"
+    deadline_seconds: Annotated[float, Field(gt=0)] | None = None
+    budget_money: Annotated[float, Field(gt=0)] | None = None
     seed: int = 0
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from hetsched.errors import PlanError
 from hetsched.plan.dependencies import dependencies
-from hetsched.plan.plan import Compute, Copy, Free, Plan, lane_of
+from hetsched.plan.plan import Compute, Copy, Free, Instruction, Plan, lane_of
 from hetsched.plan.rules import Violation, data_violations, name_violations, order_violations, waiting_message
 from hetsched.plan.storage import Storages
 from hetsched.schedule.problem import Problem
@@ -34,10 +34,10 @@ def simulate(plan: Plan, problem: Problem, *, slack: bool = False) -> Trace:
     for violation in name_violations(plan, problem) + data_violations(plan):
         raise PlanError(violation.message)
     storages = Storages(plan, problem)
-    seconds = _seconds_of(problem)
+    seconds, dispatch = _seconds_of(problem), _dispatch_of(problem)
     setup = replace(plan, setup=(), body=plan.setup, after={})
-    spans = _spans(setup, _Clock(setup, seconds, storages, problem.contention, slack).run(), problem, "setup")
-    body = _spans(plan, _Clock(plan, seconds, storages, problem.contention, slack).run(), problem, "body")
+    spans = _spans(setup, _Clock(setup, seconds, dispatch, storages, problem.contention, slack).run(), problem, "setup")
+    body = _spans(plan, _Clock(plan, seconds, dispatch, storages, problem.contention, slack).run(), problem, "body")
     return Trace(
         spans=(*spans, *body),
         makespan_seconds=max((span.end_seconds for span in body), default=0.0),
@@ -82,6 +82,21 @@ def _seconds_of(problem: Problem) -> Callable[[Compute | Copy], float]:
     return seconds_of
 
 
+def _dispatch_of(problem: Problem) -> Callable[[Instruction], tuple[str, float]]:
+    task_of = {name: index for index, name in enumerate(problem.task_names)}
+    device_of = {name: index for index, name in enumerate(problem.device_names)}
+
+    def dispatch_of(instruction: Instruction) -> tuple[str, float]:
+        """The interpreter that starts an instruction, and for how long; none where that takes no time."""
+        if not isinstance(instruction, Compute):
+            return "", 0.0
+        device = device_of[instruction.device]
+        seconds = problem.dispatch_of(task_of[instruction.task], device)
+        return (f"interpreter {problem.dispatcher[device]}", seconds) if seconds else ("", 0.0)
+
+    return dispatch_of
+
+
 def _spans(
     plan: Plan, times: list[tuple[float, float]], problem: Problem, phase: Literal["setup", "body"]
 ) -> list[Span]:
@@ -105,6 +120,7 @@ class _Clock:
         self,
         plan: Plan,
         seconds_of: Callable[[Compute | Copy], float],
+        dispatch_of: Callable[[Instruction], tuple[str, float]],
         storages: Storages,
         contention: bool,
         slack: bool,
@@ -113,6 +129,10 @@ class _Clock:
         self._seconds_of = seconds_of
         self._storages = storages
         self._resources = [_resources(instruction, contention) for instruction in plan.body]
+        self._dispatch = [dispatch_of(instruction) for instruction in plan.body]
+        for position, (interpreter, _) in enumerate(self._dispatch):
+            if interpreter:
+                self._resources[position] += (interpreter,)
         waits = [list(found) for found in dependencies(plan)]
         if not slack:
             self._keep_lane_order(waits)
@@ -142,21 +162,28 @@ class _Clock:
             startable = set()
             while self._running and self._running[0][0] == now:
                 position = heapq.heappop(self._running)[1]
-                for resource in self._resources[position]:
+                for resource in self._released(position):
                     self._busy.discard(resource)
                     startable |= self._queues_on[resource]
-                ended += self._woken_by(position)
+                ended += self._woken_by(position) if position >= 0 else []
             startable |= self._settle(ended, now)
         if len(self._times) < len(self._body):
             stuck = [position for position in range(len(self._body)) if position not in self._times]
             raise PlanError(waiting_message(self._body, stuck))
         return [self._times[position] for position in range(len(self._body))]
 
+    def _released(self, position: int) -> tuple[str, ...]:
+        """What becomes idle: the interpreter that has started ~position, or all else that position kept to itself."""
+        interpreter = self._dispatch[position if position >= 0 else ~position][0]
+        if position < 0:
+            return (interpreter,)
+        return tuple(resource for resource in self._resources[position] if resource != interpreter)
+
     def _keep_lane_order(self, waits: list[list[int]]) -> None:
         last: dict[str, int] = {}
         for position, resources in enumerate(self._resources):
             for resource in resources:
-                if resource in last:
+                if resource in last and resource != self._dispatch[position][0]:
                     waits[position].append(last[resource])
                 last[resource] = position
 
@@ -200,6 +227,8 @@ class _Clock:
                 end = now + self._seconds_of(instruction)
                 self._times[position] = (now, end)
                 heapq.heappush(self._running, (end, position))
+                if self._dispatch[position][0]:
+                    heapq.heappush(self._running, (now + self._dispatch[position][1], ~position))
 
 
 def _resources(instruction: Compute | Copy | Free, contention: bool) -> tuple[str, ...]:

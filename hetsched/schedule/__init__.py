@@ -12,7 +12,7 @@ from hetsched.schedule.problem import Problem
 from hetsched.schedule.round_robin import round_robin
 from hetsched.schedule.schedule import Schedule, Scheduler
 from hetsched.schedule.single_device import best_device
-from hetsched.schedule.thorough import thorough
+from hetsched.schedule.thorough import BUDGET_SECONDS, Progress, thorough
 
 SCHEDULERS: dict[str, Scheduler] = {
     "auto": auto,
@@ -27,14 +27,20 @@ SCHEDULERS: dict[str, Scheduler] = {
 """Every scheduler by the name that users give."""
 
 
-def solve(problem: Problem, scheduler: str | Scheduler = "auto", budget_seconds: float | None = None) -> Schedule:
+def solve(
+    problem: Problem,
+    scheduler: str | Scheduler = "auto",
+    budget_seconds: float | None = None,
+    progress: Progress | None = None,
+) -> Schedule:
     """Schedule a problem.
 
     Args:
         problem: what to schedule.
         scheduler: a name in `SCHEDULERS`, or any function from Problem to Schedule.
-        budget_seconds: how long a scheduler that keeps improving may take; none does yet, and all of them end by
-            themselves in less than a second for a thousand tasks.
+        budget_seconds: how long to search: ``auto`` and ``thorough`` improve their schedule until then, ``exact`` gives
+            up its proof. The others end by themselves, in less than a second for a thousand tasks.
+        progress: is called now and then during such a search, with the seconds spent and the best makespan so far.
 
     Raises:
         ScheduleError: there is no such scheduler, or no schedule satisfies the constraints.
@@ -46,10 +52,12 @@ def solve(problem: Problem, scheduler: str | Scheduler = "auto", budget_seconds:
         if not isinstance(made, Schedule):
             raise ScheduleError(f"the scheduler returned a {type(made).__name__}; it must return a Schedule")
         return made
-    if budget_seconds is not None and scheduler in ("auto", "thorough"):
-        return thorough(problem, budget_seconds)
     if scheduler not in SCHEDULERS:
         raise ScheduleError(f"there is no scheduler {scheduler!r}; there are {', '.join(sorted(SCHEDULERS))}")
+    if scheduler == "thorough" or (scheduler == "auto" and budget_seconds is not None):
+        return thorough(problem, budget_seconds or BUDGET_SECONDS, progress)
+    if scheduler == "exact" and budget_seconds is not None:
+        return exact(problem, budget_seconds)
     return SCHEDULERS[scheduler](problem)
 
 

@@ -12,6 +12,10 @@ MAX_CELLS = 40_000_000
 """Sequences have room for all tasks on each device; where that would be more, nothing is annealed."""
 
 
+MAX_TOGETHER = 4
+"""Tasks that one step may move at most."""
+
+
 class Annealing:
     """One schedule that is being annealed, some steps at a time; the best so far is kept."""
 
@@ -34,6 +38,9 @@ class Annealing:
             missing=ints(n_tasks),
             critical=ints(n_tasks),
             used=floats(flat.n_memories),
+            moved=ints(MAX_TOGETHER),
+            whence=ints(MAX_TOGETHER),
+            source=ints(MAX_TOGETHER),
             best_device=ints(n_tasks),
             best_start=floats(n_tasks),
             best=floats(1),

@@ -48,6 +48,11 @@ def load_instance(path: Path, memory: bool = False, contention: bool = False) ->
     return _Reader(path, instance).problem(memory, contention)
 
 
+def _is_shared(link: tuple[float, float]) -> bool:
+    latency, bandwidth = link
+    return latency == 0 and bandwidth >= SHARED_BYTES_PER_SECOND
+
+
 class _Reader:
     def __init__(self, path: Path, instance: Any) -> None:
         self._path = path
@@ -74,7 +79,7 @@ class _Reader:
         value_names, producer, value_bytes, reads = self._values(order, index)
         class_of, seconds = self._classes(order)
         limits = self._memory_bytes() if memory else {}
-        memory_of, memory_names = self._memories(limits)
+        memory_of, memory_names = self._memories(limits, apart=contention)
         latency, seconds_per_byte, link_names, route_links = self._routes(memory_of, memory_names)
         n_tasks, n_values, n_memories = len(order), len(value_names), len(memory_names)
         allowed = np.isfinite(seconds)[:, class_of] if n_tasks else np.zeros((0, len(self._devices)), bool)
@@ -214,14 +219,15 @@ class _Reader:
             class_of.append(columns.setdefault(tuple(column), len(columns)))
         return class_of, np.array(list(columns), dtype=np.float64).reshape(len(columns), len(order)).T
 
-    def _memories(self, limits: Mapping[str, float]) -> tuple[list[int], list[str]]:
+    def _memories(self, limits: Mapping[str, float], apart: bool) -> tuple[list[int], list[str]]:
         """Devices joined by shared memory, directly or not, are on one memory, named after its first device.
 
-        One with a limit of its own stays apart, and the link is a very fast one.
+        One with a limit of its own stays apart, and the link is a very fast one. So do all where links carry one copy
+        at a time, as each pair of devices has a link of its own.
         """
         memory_of = {device: device for device in self._devices}
-        for (a, b), (latency, bandwidth) in self._links.items():
-            if latency == 0 and bandwidth >= SHARED_BYTES_PER_SECOND and limits.keys().isdisjoint((a, b)):
+        for (a, b), link in () if apart else self._links.items():
+            if _is_shared(link) and limits.keys().isdisjoint((a, b)):
                 first, second = sorted((memory_of[a], memory_of[b]), key=self._devices.index)
                 memory_of = {device: first if held == second else held for device, held in memory_of.items()}
         names = list(dict.fromkeys(memory_of.values()))
@@ -242,8 +248,8 @@ class _Reader:
             if route[0] == route[1]:
                 continue
             if route not in route_links:
-                route_links[route] = (len(names),)
-                names.append(f"{memory_names[route[0]]}->{memory_names[route[1]]}")
+                route_links[route] = () if _is_shared((seconds, bandwidth)) else (len(names),)
+                names += [f"{memory_names[route[0]]}->{memory_names[route[1]]}"] * len(route_links[route])
                 latency[route], per_byte[route] = seconds, 1 / bandwidth
             elif (latency[route], per_byte[route]) != (seconds, 1 / bandwidth):
                 raise self._error(

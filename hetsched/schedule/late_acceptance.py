@@ -45,6 +45,6 @@ class LateAcceptance:
         """Of the best schedule so far."""
         return float(self._state.best[0])
 
-    def best(self) -> Draft:
+    def best(self, name: str = "") -> Draft:
         """The best schedule so far."""
-        return self._drafting.place(self._state.best_order, self._name, wanted=self._state.best_device)
+        return self._drafting.place(self._state.best_order, name or self._name, wanted=self._state.best_device)

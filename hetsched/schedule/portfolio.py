@@ -23,7 +23,7 @@ from hetsched.schedule.priced_affinity import TOLERANCES, affinity_draft, priced
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.ranks import optimistic_costs, upward_ranks
 from hetsched.schedule.schedule import Schedule
-from hetsched.schedule.simplest import simplest
+from hetsched.schedule.simplest import TIE, simplest
 from hetsched.schedule.single_device import best_device, device_draft, distinct_devices
 
 LARGE = 10_000
@@ -68,7 +68,8 @@ def portfolio(drafting: Drafting) -> list[Draft]:
     """Drafts of all members, the simplest first, then what search made of the best of them."""
     drafts = list(members(drafting))
     best = distinct(drafts)
-    drafts += [improved for improved in _searched(drafting, best[: N_STARTS + 1])]
+    if best[0].makespan > drafting.problem.lower_bound_seconds * (1 + TIE):
+        drafts += _searched(drafting, best[:N_STARTS])
     return drafts
 
 
@@ -113,9 +114,9 @@ def _searched(drafting: Drafting, starts: list[Draft]) -> Iterator[Draft]:
     if free is not drafting:
         starts = [free.place(drafting.by_start(draft), draft.name, wanted=draft.device) for draft in starts]
     both_ways = ForwardBackward(free)
-    found = distinct([both_ways.improved(draft) for draft in starts[:N_STARTS]])
+    found = distinct([both_ways.improved(draft) for draft in starts])
     if can_anneal(free) and drafting.flat.n_tasks <= LARGE:
-        found += _annealed(free, found, n_steps(drafting.flat.n_tasks))
+        found += _annealed(free, found, n_steps(drafting))
     for draft in found:
         yield drafting.place(drafting.by_start(draft), draft.name, wanted=draft.device) if free is not drafting else draft
 
@@ -141,12 +142,11 @@ def _annealed(drafting: Drafting, starts: list[Draft], n_all: int) -> list[Draft
     return [*ended, annealing.best(best.name)]
 
 
-def n_steps(n_tasks: int) -> int:
+def n_steps(drafting: Drafting) -> int:
     """Annealing steps that take about 20 ms, and 20 ms more for every thousand tasks; uncompiled ones 40 ms in all."""
-    if not n_tasks:
-        return 0
+    n_tasks = drafting.flat.n_tasks
     if not room_for(n_tasks).compiled:
-        return min(2000, 12_000 // n_tasks)
+        return min(300, 12_000 // n_tasks)
     return min(3000, int((20e-3 + 18e-6 * n_tasks) / (35e-9 * n_tasks)))
 
 

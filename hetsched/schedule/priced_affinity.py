@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from hetsched.schedule.bounds import balance
 from hetsched.schedule.drafts import Draft, Drafting
 from hetsched.schedule.finished import finished
 from hetsched.schedule.loops.compiled import Numbers
@@ -35,8 +36,8 @@ def priced(drafting: Drafting) -> Floats:
     flat = drafting.flat
     seconds = np.asarray(flat.seconds, dtype=np.float64).reshape(flat.n_tasks, flat.n_columns)
     n_devices = np.bincount(np.asarray(flat.column, dtype=np.int64), minlength=flat.n_columns)
-    costs = seconds * balance(seconds, n_devices).prices
-    costs = np.where(np.isfinite(seconds), costs, np.inf)
+    possible = np.isfinite(seconds)
+    costs = np.where(possible, np.where(possible, seconds, 0.0) * balance(seconds, n_devices).prices, np.inf)
     least = costs.min(axis=1, initial=np.inf, keepdims=True)
     return np.where(costs <= least, 1.0, costs / np.where(least > 0, least, 1.0))
 
@@ -48,20 +49,3 @@ def affinity_draft(
     banned = drafting.room.of((costs > tolerance * (1 + 1e-9)).astype(np.int32))
     return drafting.place(order, "priced_affinity", banned=banned, ahead=ahead)
 
-
-# TEMPORARY until bounds.balance is there
-from collections import namedtuple
-_Bal = namedtuple("_Bal", "prices bound")
-
-
-def balance(seconds, n_devices, rounds=60):
-    finite = np.isfinite(seconds); S = np.where(finite, seconds, 0.); rows = np.arange(len(S)); best = -1; bp = None
-    prices = np.ones(len(n_devices))
-    for r in range(rounds):
-        prices = prices / (prices * n_devices).sum()
-        c = np.where(finite, S * prices, np.inf); ch = c.argmin(1); v = c[rows, ch].sum()
-        if v > best: best = v; bp = prices.copy()
-        load = np.bincount(ch, weights=S[rows, ch], minlength=len(n_devices)) / n_devices
-        if load.max() <= 0: break
-        prices = prices * np.exp(load / load.max() / (1 + r / 4))
-    return _Bal(bp if bp is not None else prices, best)

@@ -199,6 +199,12 @@ class Problem:
 
         return lower_bound(self)
 
+    def dispatch_of(self, task: int, device: int) -> float:
+        """Seconds for which a task keeps the interpreter of its device's process to itself when it starts."""
+        if self.dispatcher[device] < 0:
+            return 0.0
+        return min(float(self.dispatch_seconds[task]), float(self.seconds[task, self.device_class[device]]))
+
     def path(self, source: int, target: int) -> tuple[int, ...]:
         """Memories on the way from one to another, both included; empty when there is no way."""
         stops = [source]
@@ -257,7 +263,10 @@ def _check_numbers(problem: Problem) -> None:
 
 
 def _check_allowed(problem: Problem) -> None:
-    nowhere = ~np.isfinite(problem.device_seconds).any(axis=1)
+    has_time = np.isfinite(problem.seconds)
+    nowhere = np.ones(problem.n_tasks, dtype=bool)
+    for device, kind in enumerate(problem.device_class.tolist()):  # not all at once: there may be thousands of devices
+        nowhere &= ~(problem.allowed[:, device] & has_time[:, kind])
     if nowhere.any():
         task = int(np.argmax(nowhere))
         raise ScheduleError(

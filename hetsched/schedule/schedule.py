@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hetsched.schedule.objective import Figures, figures_of
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.rows import Rows
 
@@ -69,6 +70,26 @@ class Schedule:
     def gap(self) -> float:
         """Makespan over lower bound, less one."""
         return self.makespan_seconds / self.lower_bound_seconds - 1 if self.lower_bound_seconds > 0 else 0.0
+
+    @property
+    def figures(self) -> Figures:
+        """Makespan, period, joules and money, defined there."""
+        return figures_of(self)
+
+    @property
+    def period_seconds(self) -> float:
+        """From one result to the next, when runs follow one another without a pause."""
+        return self.figures.period_seconds
+
+    @property
+    def energy_joules(self) -> float:
+        """Of one run, those of idle devices counted."""
+        return self.figures.energy_joules
+
+    @property
+    def money(self) -> float:
+        """Of one run: what the devices that are used cost until its end."""
+        return self.figures.money
 
     def device_of(self, task: str) -> str:
         """Name of the device that runs a task first."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from hetsched.schedule.drafts import Draft, Drafting
 
-TIE = 1e-12
+TIE = 1e-11
 """Relative; makespans that differ by less are equal."""
 
 

@@ -11,10 +11,13 @@ from dataclasses import replace
 from hetsched.schedule.anneal import Annealing, can_anneal
 from hetsched.schedule.drafts import Draft, Drafting
 from hetsched.schedule.finished import finished, values_are_tight
+from hetsched.schedule.flat import flatten
 from hetsched.schedule.late_acceptance import LateAcceptance
-from hetsched.schedule.portfolio import auto, distinct, portfolio, relaxed
+from hetsched.schedule.loops.compiled import Room
+from hetsched.schedule.portfolio import auto, distinct, portfolio
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Schedule
+from hetsched.schedule.simplest import TIE
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +35,7 @@ N_STARTS = 4
 CYCLES = (0.3, 0.7)
 """Shares of the budget: to choose among the starts, and to go on from the best of them."""
 
-HOT, WARM, COLD = 2e-2, 1e-2, 1e-4
+HOT, WARM, COLD = 5e-2, 1e-2, 1e-4
 """Temperatures over the makespan, as in `portfolio`."""
 
 
@@ -54,7 +57,7 @@ def thorough(
     started = time.perf_counter()
     if values_are_tight(problem):
         return replace(auto(problem), scheduler="thorough")
-    drafting = Drafting(problem)
+    drafting = Drafting(problem, flatten(problem, Room(compiled=True)))
     drafts = portfolio(drafting)
     search = _Search(drafting, distinct(drafts), started, budget_seconds, progress)
     try:
@@ -124,7 +127,7 @@ class _Search:
 
     def _rounds(self, one_round: Callable[[int, float], None], until: float) -> None:
         n_steps, per_step = 10, math.inf
-        while self._spent < until:
+        while self._spent < until and not self._is_optimal():
             begun = time.perf_counter()
             one_round(n_steps, n_steps * per_step if per_step < math.inf else 0.0)
             per_step = max(time.perf_counter() - begun, 1e-7) / n_steps
@@ -136,6 +139,10 @@ class _Search:
     def _best_score(self) -> float:
         scores = [s.best_makespan if isinstance(s, Annealing) else s.best_score for s in self._running]
         return min(scores)
+
+    def _is_optimal(self) -> bool:
+        """Whether nothing better can be found."""
+        return self._best_score() <= self._drafting.problem.lower_bound_seconds * (1 + TIE)
 
     @property
     def _spent(self) -> float:

@@ -44,6 +44,7 @@ class Timeline:
         require_room(problem, self._seconds)
         self._memory_of: list[int] = problem.device_memory.tolist()
         self._devices = [Gaps() for _ in range(problem.n_devices)]
+        self._interpreters = {process: Gaps() for process in problem.dispatcher.tolist() if process >= 0}
         self._options = [self._by_memory(task) for task in range(problem.n_tasks)]
         self._placements: list[Placement] = []
         self._release(range(problem.n_values))
@@ -67,7 +68,7 @@ class Timeline:
             return math.inf, math.inf
         with self.journal.rehearsal():
             ready = self._ready(task, self._memory_of[device])
-        start = self._devices[device].earliest(ready, seconds) if ready < math.inf else math.inf
+        start = self._earliest_start(task, device, ready) if ready < math.inf else math.inf
         return start, start + seconds
 
     def best(self, task: int, prefer: Sequence[int] | None = None) -> int:
@@ -102,11 +103,22 @@ class Timeline:
                 continue
             delivery = self._delivery_seconds(task, memory)
             for device in possible:
-                seconds = self._seconds[task][device]
-                end = self._devices[device].earliest(ready, seconds) + seconds + delivery
+                end = self._earliest_start(task, device, ready) + self._seconds[task][device] + delivery
                 if found is None or (end, names[device]) < found[:2]:
                     found = (end, names[device], device)
         return None if found is None else found[2]
+
+    def _earliest_start(self, task: int, device: int, ready: float) -> float:
+        """When the device is free for the task, and the interpreter that starts it."""
+        gaps, seconds = self._devices[device], self._seconds[task][device]
+        start, brief = gaps.earliest(ready, seconds), self.problem.dispatch_of(task, device)
+        if not brief:
+            return start
+        interpreter, before = self._interpreters[int(self.problem.dispatcher[device])], -1.0
+        while start != before:
+            before = start
+            start = gaps.earliest(interpreter.earliest(start, brief), seconds)
+        return start
 
     def _delivery_seconds(self, task: int, memory: int) -> float:
         """How long the task's required values are on their way when nothing is in their way."""
@@ -127,9 +139,12 @@ class Timeline:
         ready = self._ready(task, memory, book=True)
         if ready == math.inf:
             raise self._stuck(task)
-        start = self._devices[device].earliest(ready, seconds)
+        start = self._earliest_start(task, device, ready)
         placement = Placement(task, device, start, start + seconds)
         self._devices[device].book(start, placement.end)
+        brief = self.problem.dispatch_of(task, device)
+        if brief:
+            self._interpreters[int(self.problem.dispatcher[device])].book(start, start + brief)
         self._placements.append(placement)
         for value in self.problem.writes[task]:
             self.copies.computed(value, memory, start, placement.end)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from hetsched.schedule.problem import Problem
@@ -20,6 +20,7 @@ RULES = {
     "negative-start": "nothing starts before time zero, and all times are finite",
     "duration": "a task takes the seconds that the problem says",
     "device-overlap": "a device runs one task at a time",
+    "dispatch": "the interpreter of a process starts one task at a time",
     "precedence": "what a task reads is in its device's memory when it starts",
     "transfer-source": "what is copied is in the memory that it is copied from",
     "transfer-route": "there is a direct route between the two memories of a copy",
@@ -77,6 +78,7 @@ class _Check:
     def violations(self) -> Iterator[Violation]:
         yield from self.check_placements()
         yield from self.check_overlap_on_devices()
+        yield from self.check_dispatch()
         yield from self.check_transfers()
         yield from self.check_overlap_on_links()
         yield from self.check_residency()
@@ -124,6 +126,17 @@ class _Check:
         for placements in by_device.values():
             for one, other in _overlaps(placements, self.epsilon):
                 yield Violation("device-overlap", f"{self.what(other)} while {self.what(one)} ends at {one.end:.9g}")
+
+    def check_dispatch(self) -> Iterator[Violation]:
+        by_process: dict[int, list[Placement]] = defaultdict(list)
+        for placement in self.placements:
+            brief = self.problem.dispatch_of(placement.task, placement.device)
+            if brief:
+                started = replace(placement, end=placement.start + brief)
+                by_process[int(self.problem.dispatcher[placement.device])].append(started)
+        for starts in by_process.values():
+            for one, other in _overlaps(starts, self.epsilon):
+                yield Violation("dispatch", f"{self.what(other)} while {self.what(one)} is being started")
 
     def check_transfers(self) -> Iterator[Violation]:
         for transfer in self.transfers:

@@ -18,6 +18,9 @@ from hetsched.schedule.loops.compiled import Numbers, helper
 N_TRIES = 64
 """So many moves are looked at before a step is given up."""
 
+EVERY = 8
+"""One step in so many moves several tasks together."""
+
 CLOSE = 1e-12
 """Relative; path lengths that differ by less are equal."""
 
@@ -39,6 +42,9 @@ class Sequences(NamedTuple):
         missing: room for the number of predecessors that each task waits for.
         critical: room for tasks on longest paths.
         used: static bytes in each memory.
+        moved: room for tasks that are moved together.
+        whence: their positions before.
+        source: their devices before.
         best_device: of each task in the best schedule so far.
         best_start: of each task, likewise.
         best: its makespan, one number.
@@ -57,6 +63,9 @@ class Sequences(NamedTuple):
     missing: Numbers
     critical: Numbers
     used: Numbers
+    moved: Numbers
+    whence: Numbers
+    source: Numbers
     best_device: Numbers
     best_start: Numbers
     best: Numbers
@@ -110,7 +119,15 @@ def anneal(flat: Flat, state: Sequences, n_steps: int, n_tries: int, makespan: f
                     critical[n_critical] = task
                     n_critical += 1
         limit = makespan - temperature * math.log(_draw(random) / 2147483647.0)
-        moved, target, where = _find_move(flat, state, n_critical, limit, n_tries)
+        if _draw(random) % EVERY == 0:
+            found = _move_together(flat, state, n_critical, limit)
+            if found >= 0:
+                makespan = found
+                n_critical = 0
+                if makespan < state.best[0] * (1 - CLOSE):
+                    _keep(flat, state, makespan)
+            continue
+        moved, target, where = _find_move(flat, state, n_critical, limit, n_tries, -1, -1)
         if moved < 0:
             continue
         source, whence = device_of[moved], position[moved]
@@ -127,6 +144,61 @@ def anneal(flat: Flat, state: Sequences, n_steps: int, n_tries: int, makespan: f
         if makespan < state.best[0] * (1 - CLOSE):
             _keep(flat, state, makespan)
     return makespan
+
+
+@helper
+def _move_together(flat: Flat, state: Sequences, n_critical: int, limit: float) -> float:
+    """Move a critical task, and with it others; returns the makespan, -1 if that was too long and is undone.
+
+    Either neighbours in the graph follow to the same device, as a task alone only adds copies where they are dear. Or
+    a task of that device takes its place, as long tasks find no room where there is none.
+    """
+    random, position, device_of = state.random, state.position, state.device
+    moved, whence, source = state.moved, state.whence, state.source
+    swap = _draw(random) % 2 == 0
+    task, target, where = _find_move(flat, state, n_critical, math.inf, 1, -1, -1)
+    n_moved = 0
+    makespan = -1.0
+    while task >= 0:
+        left = device_of[task]
+        moved[n_moved], whence[n_moved], source[n_moved] = task, position[task], left
+        n_moved += 1
+        _move(flat, state, task, target, where)
+        makespan = _heads(flat, state, state.head)
+        if makespan < 0:
+            break
+        _tails(flat, state)
+        if makespan <= limit or n_moved == len(moved) or (swap and n_moved == 2):
+            break
+        if swap:
+            other = state.sequence[target * flat.n_tasks + _draw(random) % state.length[target]]
+            target = left
+        else:
+            other = _neighbour(flat, task, random)
+        if other < 0 or other == task or device_of[other] == target:
+            break
+        task, target, where = _find_move(flat, state, n_critical, math.inf, 1, other, target)
+    if 0 <= makespan <= limit:
+        return makespan
+    for index in range(n_moved - 1, -1, -1):
+        _move(flat, state, moved[index], source[index], whence[index])
+    if n_moved:
+        _heads(flat, state, state.head)
+        _tails(flat, state)
+    return -1.0
+
+
+@helper
+def _neighbour(flat: Flat, task: int, random: Numbers) -> int:
+    """A task that it reads from or that reads from it, -1 if there is none."""
+    n_before = flat.read_ptr[task + 1] - flat.read_ptr[task]
+    n_after = flat.next_ptr[task + 1] - flat.next_ptr[task]
+    if n_before + n_after == 0:
+        return -1
+    chosen = _draw(random) % (n_before + n_after)
+    if chosen < n_before:
+        return flat.read_task[flat.read_ptr[task] + chosen]
+    return flat.next_task[flat.next_ptr[task] + chosen - n_before]
 
 
 @helper
@@ -261,7 +333,9 @@ def _move(flat: Flat, state: Sequences, task: int, target: int, where: int) -> N
 
 
 @helper
-def _find_move(flat: Flat, state: Sequences, n_critical: int, limit: float, n_tries: int) -> tuple[int, int, int]:
+def _find_move(
+    flat: Flat, state: Sequences, n_critical: int, limit: float, n_tries: int, only: int, target: int
+) -> tuple[int, int, int]:
     """A critical task, a device, and where in its sequence, the task itself not counted; (-1, 0, 0) if none is found.
 
     Of the positions that close no cycle it is the one where the longest path through the task is shortest, and within
@@ -281,8 +355,8 @@ def _find_move(flat: Flat, state: Sequences, n_critical: int, limit: float, n_tr
     for attempt in range(N_TRIES):
         if attempt >= n_tries and best_task >= 0:
             break
-        task = critical[_draw(random) % n_critical]
-        device = _draw(random) % n_devices
+        task = critical[_draw(random) % n_critical] if only < 0 else only
+        device = _draw(random) % n_devices if target < 0 else target
         duration = all_seconds[task * n_columns + column_of[device]]
         memory = memory_of[device]
         if duration == math.inf or (
@@ -313,10 +387,10 @@ def _find_move(flat: Flat, state: Sequences, n_critical: int, limit: float, n_tr
             remaining = tail[reader] + seconds[reader]
             if remaining > readers_rest:
                 readers_rest = remaining
-            target = memory_of[device_of[reader]]
-            if target != memory:
+            other_memory = memory_of[device_of[reader]]
+            if other_memory != memory:
                 read = next_read[place]
-                way = read_way[read] + memory * n_memories + target
+                way = read_way[read] + memory * n_memories + other_memory
                 remaining += latency[way] + read_bytes[read] * per_byte[way]
             if remaining > rest:
                 rest = remaining

@@ -47,10 +47,10 @@ def heads(flat: Flat, n_sites: int, latency: Numbers, per_byte: Numbers, start: 
 def tails(
     flat: Flat, n_sites: int, latency: Numbers, per_byte: Numbers, seconds: Numbers, tail: Numbers, through: Numbers
 ) -> None:
-    """Fill ``tail`` with the time that passes after each task's end at each site, along one path that takes long.
+    """Fill ``tail`` with the time that passes after each task's end at each site, along one path from it.
 
-    A task that runs twice may end early at one site for one reader and early at another for another: it is a single
-    path that every schedule has to follow, so its times are not mixed with those of others.
+    That is a path that takes as long as any, or nearly, from the site where it takes least. Times of several paths are
+    not mixed, as a task that runs twice may serve one of its readers from one site and another from another.
 
     Args:
         flat: the problem.
@@ -107,9 +107,9 @@ def price_paths(
     prices: Numbers,
     load: Numbers,
     mean: Numbers,
+    before: Numbers,
     flow: Numbers,
     length: Numbers,
-    before: Numbers,
     cost: Numbers,
     best_prices: Numbers,
     best_cost: Numbers,
@@ -117,19 +117,19 @@ def price_paths(
     """Search prices of devices' time and of time on paths under which all tasks, each at its cheapest, cost much.
 
     Prices rise round by round: those of devices by the work they get if every task runs where it is cheapest, that of
-    paths by what their tasks then take. The path that is longest by the mean of all rounds gets a share of the latter.
+    paths by what their tasks then take. Paths that were longest, by the mean of the rounds before, share the latter.
 
     Args:
         flat: the problem.
         n_devices: by column.
         n_rounds: how often prices are set.
-        prices: at first, of a second of one device by column, then of a second on paths; all devices and paths
-            together cost one.
+        prices: at first, of a second of one device by column, then of a second on paths, all more than zero; all
+            devices and the paths together cost one.
         load: room for a number for each of ``prices``.
         mean: at first, the least time of each task; then the mean of what it took, later rounds counting more.
-        flow: at first, zero; then the share of the paths that lead through each task.
+        before: room for the task before each on the longest path to it.
+        flow: at first, zero; then the number of paths that lead through each task.
         length: room for the longest path to the end of each task.
-        before: room for the task before it on that path.
         cost: room for what each task costs in a round.
         best_prices: to be filled with the prices of the round in which the tasks cost most.
         best_cost: to be filled with what each task costs in that round.
@@ -150,28 +150,28 @@ def price_paths(
             before[task] = maker
             if at > longest:
                 longest, last = at, task
-        share = 1.0 / (number + 1)
-        for task in range(n_tasks):
-            flow[task] *= 1.0 - share
         while last >= 0:
-            flow[last] += share
+            flow[last] += 1.0
             last = before[last]
         for column in range(n_columns + 1):
             load[column] = 0.0
-        total, on_paths = 0.0, prices[n_columns]
-        weight = 4.0 / (number + 4)
+        total, share, cell = 0.0, prices[n_columns] / (number + 1.0), 0
+        weight = 4.0 / (number + 4.0)
         for task in range(n_tasks):
             least, took, where = math.inf, 0.0, 0
-            price = on_paths * flow[task]
+            on_paths = share * flow[task]
             for column in range(n_columns):
-                takes = seconds[task * n_columns + column]
-                if takes < math.inf and takes * (prices[column] + price) < least:
-                    least, took, where = takes * (prices[column] + price), takes, column
+                takes = seconds[cell]
+                cell += 1
+                pays = takes * (prices[column] + on_paths)
+                if pays < least:
+                    least, took, where = pays, takes, column
             cost[task] = least
             total += least
             load[where] += took
             load[n_columns] += took * flow[task]
             mean[task] += (took - mean[task]) * weight
+        load[n_columns] /= number + 1.0
         if total > best:
             best = total
             for task in range(n_tasks):
@@ -187,30 +187,30 @@ def price_paths(
             break
         total = 0.0
         for column in range(n_columns + 1):
-            prices[column] *= math.exp(load[column] / most / math.sqrt(number + 1.0))
+            prices[column] *= math.exp(3.0 / (number + 2.0) * load[column] / most)
             total += prices[column] * (n_devices[column] if column < n_columns else 1.0)
         for column in range(n_columns + 1):
             prices[column] /= total
 
 
 def windows(
-    flat: Flat, n_sites: int, place_site: Numbers, place_column: Numbers, start: Numbers, group: Numbers, first: Numbers
+    flat: Flat, n_sites: int, spot_site: Numbers, spot_column: Numbers, start: Numbers, group: Numbers, first: Numbers
 ) -> None:
-    """Fill ``first`` with the earliest start, by group and place, of tasks of that group.
+    """Fill ``first`` with the earliest start, by group and spot, of tasks of that group.
 
     Args:
         flat: the problem.
         n_sites: where tasks may run.
-        place_site: of each place.
-        place_column: of each place.
+        spot_site: of each spot: devices of one column at one site.
+        spot_column: likewise.
         start: earliest start by task and site.
         group: of each task.
         first: at first, inf.
     """
-    n_places, n_columns, seconds = len(place_site), flat.n_columns, flat.seconds
+    n_spots, n_columns, seconds = len(spot_site), flat.n_columns, flat.seconds
     for task in range(flat.n_tasks):
-        for place in range(n_places):
-            if seconds[task * n_columns + place_column[place]] < math.inf:
-                at = start[task * n_sites + place_site[place]]
-                if at < first[group[task] * n_places + place]:
-                    first[group[task] * n_places + place] = at
+        for spot in range(n_spots):
+            if seconds[task * n_columns + spot_column[spot]] < math.inf:
+                at = start[task * n_sites + spot_site[spot]]
+                if at < first[group[task] * n_spots + spot]:
+                    first[group[task] * n_spots + spot] = at

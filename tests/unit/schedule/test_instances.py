@@ -103,7 +103,9 @@ def test_what_an_instance_says_is_what_the_problem_says(tmp_path: Path) -> None:
 def test_memory_counts_static_bytes_only(tmp_path: Path) -> None:
     problem = load(tmp_path, memory=True, contention=True)
     assert problem.contention
-    assert problem.capacity.tolist() == [np.inf, 4.0]
+    assert problem.memory_names == ("cpu0", "cpu1", "gpu")  # as each pair of devices has a link of its own
+    assert problem.link_names == ("cpu0->gpu", "cpu1->gpu", "gpu->cpu0", "gpu->cpu1")
+    assert problem.capacity.tolist() == [np.inf, np.inf, 4.0]
     assert problem.static_bytes.tolist() == [5.0, 0.0, 3.0]
     schedule = solve(problem, "heft")
     assert schedule.device_of("a").startswith("cpu")

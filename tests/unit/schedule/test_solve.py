@@ -5,8 +5,9 @@ from strategies import make_problem
 
 from hetsched.errors import ScheduleError
 from hetsched.schedule import SCHEDULERS, solve
-from hetsched.schedule.heft import upward_ranks
+from hetsched.schedule.drafts import Drafting
 from hetsched.schedule.problem import Problem
+from hetsched.schedule.ranks import upward_ranks
 from hetsched.schedule.schedule import Placement, Schedule
 from hetsched.schedule.validate import validate
 
@@ -79,7 +80,7 @@ def test_heft_gives_the_schedule_of_its_paper() -> None:
 
 def test_ranks_fall_along_every_edge() -> None:
     problem = topcuoglu()
-    ranks = upward_ranks(problem)
+    ranks = upward_ranks(Drafting(problem))
     assert all(ranks[a] > ranks[b] for b in range(problem.n_tasks) for a in problem.predecessors[b])
 
 
@@ -142,7 +143,7 @@ def test_any_function_is_a_scheduler() -> None:
 
 
 def test_an_unknown_scheduler_is_answered_with_those_there_are() -> None:
-    with pytest.raises(ScheduleError, match="no scheduler 'hefty'; there are auto, heft, round_robin, single_device"):
+    with pytest.raises(ScheduleError, match="no scheduler 'hefty'; there are auto, .*heft, .*round_robin, single_device"):
         solve(make_problem({"a": ((), 1.0)}), "hefty")
 
 

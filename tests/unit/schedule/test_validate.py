@@ -64,6 +64,10 @@ BROKEN: dict[str, dict[str, Any]] = {
     "negative-start": {"placements": (a, c, b, Placement(3, CPU, -1.0, 0.0))},
     "duration": {"placements": (a, c, b, replace(d, end=10.5))},
     "device-overlap": {"placements": (a, c, b, later(d, -1.5))},
+    "dispatch": {
+        "problem": replace(PROBLEM, dispatcher=np.array([0, 0, -1]), dispatch_seconds=np.full(4, 0.5)),
+        "placements": (a, c, b, later(d, -6.0)),
+    },
     "precedence": {"placements": (a, c, later(b, -1.5), d)},
     "transfer-source": {"transfers": (x_up, later(a_down, -0.5), c_down)},
     "transfer-route": {"transfers": (x_up, a_down, c_down, Transfer(A, VRAM, FAR, 4.0, 5.0))},

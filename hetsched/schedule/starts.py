@@ -1,0 +1,265 @@
+"""Drafts that suit an aim other than the makespan: where `hetsched.schedule.tradeoff` starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import permutations, product
+
+import numpy as np
+
+from hetsched.schedule.bounds import balance
+from hetsched.schedule.drafts import Draft, Drafting
+from hetsched.schedule.flat import FlatLinks
+from hetsched.schedule.loops.compiled import Numbers
+from hetsched.schedule.problem import Bools, Floats, Ints
+from hetsched.schedule.ranks import upward_ranks
+
+TOLERANCES = (1.0, 1.5)
+"""How many times the least cost a device may cost a task that may choose among devices."""
+
+WEIGHTS = (0.0, 0.1, 0.3, 0.6, 1.0)
+"""What time weighs beside what it costs, at first."""
+
+N_REFINEMENTS = 3
+"""So many times weights are tried between the best and those next to it."""
+
+N_PERMUTED = 3
+"""Chains are cut for all sequences of so many devices; of more devices, only for some of them."""
+
+N_BISECTIONS = 50
+
+Judge = Callable[[Draft], tuple[float, float]]
+"""Scores a draft: less is better."""
+
+
+def rates_by_column(drafting: Drafting, by_device: Floats) -> Floats:
+    """Of each column, the least rate of its devices; rates are given in the problem's order."""
+    flat = drafting.flat
+    rates = np.full(flat.n_columns, np.inf)
+    np.minimum.at(rates, np.asarray(flat.column, dtype=np.int64), by_device[list(drafting.form.devices)])
+    return rates
+
+
+def seconds_by_column(drafting: Drafting) -> Floats:
+    """Seconds by task and column, inf where a task cannot run, shape (n_tasks, n_columns)."""
+    flat = drafting.flat
+    return np.asarray(flat.seconds, dtype=np.float64).reshape(flat.n_tasks, flat.n_columns)
+
+
+def prices(drafting: Drafting) -> Floats:
+    """Of a second of each column, such that work is balanced over all devices."""
+    flat = drafting.flat
+    n_devices = np.bincount(np.asarray(flat.column, dtype=np.int64), minlength=flat.n_columns)
+    return balance(seconds_by_column(drafting), n_devices).prices
+
+
+def cheap(drafting: Drafting, rates: Floats, judge: Judge) -> Iterator[Draft]:
+    """Tasks where a mix of time and what it costs is least, several weights tried, the best of them more closely.
+
+    Args:
+        drafting: the problem.
+        rates: what one second of each column costs.
+        judge: which of them are good.
+    """
+    seconds = seconds_by_column(drafting)
+    order = drafting.by_rank(upward_ranks(drafting))
+    possible = np.isfinite(seconds)
+    times, costs = (_scaled(table, possible) for table in (seconds, _times(seconds, rates)))
+    for tolerance in TOLERANCES:
+        found: dict[float, tuple[float, float]] = {}
+        weights: Sequence[float] = WEIGHTS
+        for _ in range(1 + N_REFINEMENTS):
+            for weight in weights:
+                mixed = np.where(possible, weight * times + (1 - weight) * costs, np.inf)
+                draft = _where_cheap(drafting, order, mixed, tolerance)
+                found[weight] = judge(draft)
+                yield draft
+            weights = _beside_best(found)
+
+
+def _scaled(costs: Floats, possible: Bools) -> Floats:
+    """Relative to what all tasks cost at least; 0 where it is not possible."""
+    return np.where(possible, costs, 0.0) / (costs.min(axis=1, initial=np.inf).sum() or 1.0)
+
+
+def _times(seconds: Floats, rates: Floats) -> Floats:
+    """What each task costs in each column, inf where it cannot run."""
+    possible = np.isfinite(seconds)
+    return np.where(possible, np.where(possible, seconds, 0.0) * rates, np.inf)
+
+
+def _beside_best(found: dict[float, tuple[float, float]]) -> list[float]:
+    """Half way between the best weight and those next to it."""
+    weights = sorted(found)
+    best = weights.index(min(weights, key=lambda weight: (found[weight], weight)))
+    return [(weights[best] + weights[other]) / 2 for other in (best - 1, best + 1) if 0 <= other < len(weights)]
+
+
+def _where_cheap(drafting: Drafting, order: Numbers, costs: Floats, tolerance: float) -> Draft:
+    """Each task where it ends first, of where it costs about the least."""
+    banned = costs > costs.min(axis=1, initial=np.inf, keepdims=True) * tolerance * (1 + 1e-9)
+    return drafting.place(order, "cheapest", banned=drafting.room.of(banned.astype(np.int32)))
+
+
+def everywhere(drafting: Drafting, n_most: int) -> Iterator[Draft]:
+    """All ways to give the tasks to devices, if there are not too many; tasks in one order."""
+    flat = drafting.flat
+    seconds = seconds_by_column(drafting)[:, np.asarray(flat.column, dtype=np.int64)]
+    possible = np.isfinite(seconds)
+    if np.log(np.maximum(possible.sum(axis=1), 1)).sum() > np.log(n_most) + 1e-9:
+        return
+    order = drafting.by_rank(upward_ranks(drafting))
+    for wanted in product(*(np.flatnonzero(row).tolist() for row in possible)):
+        yield drafting.place(order, "exhaustive", wanted=drafting.room.of(np.array(wanted, dtype=np.int32)))
+
+
+def even(drafting: Drafting) -> Iterator[Draft]:
+    """Loads that are even, whatever waits for what: for runs that follow one another."""
+    order = drafting.by_rank(upward_ranks(drafting))
+    topological = drafting.room.of(np.arange(drafting.flat.n_tasks, dtype=np.int32))
+    for wanted in (*_apart(drafting), *_cut(drafting, topological), *_cut(drafting, order)):
+        yield drafting.place(order, "even", wanted=wanted)
+
+
+def _apart(drafting: Drafting) -> Iterator[Numbers]:
+    """Devices of the tasks as if none waited for another, the longest first."""
+    flat, room = drafting.flat, drafting.room
+    nothing = room.ints(0)
+    alone = flat._replace(
+        read_ptr=room.ints(flat.n_tasks + 1),
+        next_ptr=room.ints(flat.n_tasks + 1),
+        start_row=room.ints(flat.n_tasks),
+        start=room.floats(flat.n_memories),
+        finish_row=room.ints(flat.n_tasks),
+        finish=room.floats(flat.n_memories),
+    )
+    no_links = FlatLinks(0, 0, 0, *[nothing] * 5, room.floats(0), nothing, nothing, *[room.floats(0)] * 2, *[nothing] * 6)
+    apart = Drafting(drafting.problem, drafting.form._replace(flat=alone, links=no_links))
+    seconds = seconds_by_column(drafting)
+    order = drafting.by_rank(seconds.min(axis=1, initial=np.inf))
+    costs = _times(seconds, prices(drafting))
+    for tolerance in TOLERANCES:
+        yield _where_cheap(apart, order, costs, tolerance).device
+    yield apart.place(order).device
+
+
+def _cut(drafting: Drafting, order: Numbers) -> Iterator[Numbers]:
+    """Devices of the tasks when an order is cut into one piece for each device, as even as can be."""
+    flat, room = drafting.flat, drafting.room
+    if not flat.n_tasks:
+        return
+    tasks = np.asarray(order, dtype=np.int64)
+    seconds = seconds_by_column(drafting)[tasks][:, np.asarray(flat.column, dtype=np.int64)]
+    sums = np.concatenate((np.zeros((1, flat.n_devices)), np.where(np.isfinite(seconds), seconds, 0.0).cumsum(axis=0)))
+    for sequence in _sequences(np.asarray(flat.place_device, dtype=np.int64), sums[-1]):
+        ends = _even_pieces(sums[:, sequence])
+        wanted = np.empty(flat.n_tasks, dtype=np.int32)
+        wanted[tasks] = np.repeat(sequence, np.diff(ends, prepend=0))
+        yield room.of(wanted)
+
+
+def _sequences(devices: Ints, totals: Floats) -> list[Ints]:
+    devices = np.sort(devices)
+    if len(devices) <= N_PERMUTED:
+        return [np.array(sequence, dtype=np.int64) for sequence in permutations(devices.tolist())]
+    by_speed = devices[np.argsort(totals[devices], kind="stable")]
+    return [devices, devices[::-1], by_speed, by_speed[::-1]]
+
+
+def _even_pieces(sums: Floats) -> Ints:
+    """Where the pieces end that an order is cut into, such that the longest takes the least time.
+
+    Args:
+        sums: seconds of the first so many tasks by device, shape (n_tasks + 1, n_devices).
+    """
+    n_tasks, columns = len(sums) - 1, list(sums.T)
+
+    def cut(period: float) -> list[int]:
+        ends, at = [], 0
+        for column in columns:
+            at = int(np.searchsorted(column, column[at] + period * (1 + 1e-12), "right")) - 1
+            ends.append(at)
+        return ends
+
+    low, high = 0.0, float(sums[-1].max())
+    for _ in range(N_BISECTIONS):
+        middle = (low + high) / 2
+        if cut(middle)[-1] < n_tasks:
+            low = middle
+        else:
+            high = middle
+    return np.array(cut(high), dtype=np.int64)
+
+
+class Fewer:
+    """Drafts on some of the devices, the number of each kind changed as long as that makes them better.
+
+    A draft that may use all devices often uses all of them, and pays for all.
+    """
+
+    def __init__(self, drafting: Drafting, judge: Judge, n_most: int) -> None:
+        """``n_most`` sets of devices are tried."""
+        self._drafting = drafting
+        self._judge = judge
+        self._n_most = n_most
+        self._kinds = _alike(drafting)
+        self._tried: dict[tuple[int, ...], tuple[float, float]] = {}
+        self.found: list[Draft] = []
+
+    def climb(self) -> list[Draft]:
+        """Drafts, from one device of each kind and from all devices."""
+        sizes = tuple(map(len, self._kinds))
+        n_kinds = len(sizes)
+        ones = [tuple(int(kind == only) for kind in range(n_kinds)) for only in range(n_kinds)]
+        for start in dict.fromkeys([*ones, sizes]):
+            counts = start
+            while len(self._tried) < self._n_most:
+                best = min([counts, *self._beside(counts)], key=self._score)
+                if best == counts:
+                    break
+                counts = best
+        return self.found
+
+    def _beside(self, counts: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+        """One more, or one less, or all of one kind."""
+        for kind, devices in enumerate(self._kinds):
+            for count in dict.fromkeys((counts[kind] + 1, counts[kind] - 1, len(devices))):
+                other = (*counts[:kind], count, *counts[kind + 1 :])
+                if 0 <= count <= len(devices) and count != counts[kind] and any(other):
+                    yield other
+
+    def _score(self, counts: tuple[int, ...]) -> tuple[float, float]:
+        if counts not in self._tried:
+            chosen = [device for kind, count in zip(self._kinds, counts, strict=True) for device in kind[:count]]
+            drafts = list(_as_usual(only(self._drafting, chosen)))
+            self.found += drafts
+            self._tried[counts] = min(map(self._judge, drafts))
+        return self._tried[counts]
+
+
+def _as_usual(drafting: Drafting) -> Iterator[Draft]:
+    order = drafting.by_rank(upward_ranks(drafting))
+    yield drafting.place(order, "few_devices")
+    if drafting.flat.n_columns > 1:
+        yield _where_cheap(drafting, order, _times(seconds_by_column(drafting), prices(drafting)), TOLERANCES[-1])
+
+
+def _alike(drafting: Drafting) -> list[list[int]]:
+    """Devices of the flat form that take the same time and cost the same, by kind."""
+    flat, problem = drafting.flat, drafting.problem
+    found: dict[tuple[float, ...], list[int]] = {}
+    for device, index in enumerate(drafting.form.devices):
+        rates = (problem.idle_watts[index], problem.busy_watts[index], problem.price_per_hour[index])
+        found.setdefault((flat.column[device], *map(float, rates)), []).append(device)
+    return list(found.values())
+
+
+def only(drafting: Drafting, devices: Sequence[int]) -> Drafting:
+    """The problem on some of its devices, those of the flat form."""
+    flat, room = drafting.flat, drafting.room
+    chosen = set(devices)
+    kept = np.array([device for device in flat.place_device if device in chosen], dtype=np.int32)
+    counts = np.bincount(np.asarray(flat.place)[kept], minlength=flat.n_places)
+    pointers = np.concatenate(([0], counts.cumsum())).astype(np.int32)
+    few = flat._replace(place_ptr=room.of(pointers), place_device=room.of(kept))
+    return Drafting(drafting.problem, drafting.form._replace(flat=few))

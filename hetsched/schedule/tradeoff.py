@@ -1,0 +1,295 @@
+"""Tradeoff: schedules for other objectives than the shortest makespan, and what they cost one another.
+
+Drafts of the portfolio, and others that suit the aim, are judged by the objective; late acceptance goes on from the
+best of them. The amount of work is counted, not measured, unless a budget of time is given.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from hetsched.errors import ScheduleError
+from hetsched.schedule.drafts import Draft, Drafting
+from hetsched.schedule.finished import finished
+from hetsched.schedule.late_acceptance import LateAcceptance
+from hetsched.schedule.loops.room import Aim
+from hetsched.schedule.objective import AIMS, FORBIDDEN, MAKESPAN, Figures, Objective
+from hetsched.schedule.portfolio import portfolio
+from hetsched.schedule.problem import Problem
+from hetsched.schedule.schedule import Schedule
+from hetsched.schedule.single_device import best_device
+from hetsched.schedule.starts import Fewer, cheap, even, everywhere, rates_by_column
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[float, float], None]
+"""Is told the seconds spent and the best score so far, after every round of the search."""
+
+N_STARTS = 3
+"""Late acceptance starts from so many drafts, and goes on from the best."""
+
+N_AGAIN = 2
+"""From the best so many times, each with other random numbers."""
+
+SHARE_OF_STARTS = 0.5
+"""Of all steps, or of the time."""
+
+N_FINISHED = 3
+"""So many drafts are finished where the best does not keep, when it is, what it promised."""
+
+N_ASSIGNMENTS = 1024
+"""Where there are no more ways to give the tasks to devices, all of them are tried."""
+
+TIE = 1e-9
+"""What the makespan weighs beside the aim, both relative."""
+
+ROUND_SECONDS = 0.03
+"""About what passes between two looks at the clock."""
+
+
+def tradeoff(problem: Problem, budget_seconds: float | None = None, progress: Progress | None = None) -> Schedule:
+    """The best schedule found for the problem's objective.
+
+    Args:
+        problem: what to schedule, and what for.
+        budget_seconds: how long to search, more or less; equal problems get equal schedules without it. Ctrl-C ends
+            the search early; what it had found is returned.
+        progress: is called after every round of a search with a budget.
+
+    Raises:
+        ScheduleError: no schedule was found, or none that keeps the limits; says what would do.
+    """
+    schedule = _best(problem, budget_seconds, progress)
+    if problem.objective.excess(schedule.figures):
+        raise ScheduleError(_limits_not_kept(problem, schedule))
+    return schedule
+
+
+def pareto(problem: Problem) -> list[Schedule]:
+    """Schedules none of which is better than another in makespan, joules and money together; the fastest first."""
+    drafting = Drafting(problem)
+    drafts: list[Draft] = []
+    for aim in AIMS:
+        search = _Search(drafting, Objective(aim))
+        search.run(None, None)
+        drafts += search.drafts
+    drafts = [drafts[row] for row in _undominated([_rough_figures(drafting, draft) for draft in drafts])]
+    schedules = [finished(drafting, draft) for draft in drafts]
+    return [schedules[row] for row in _undominated([_three(schedule.figures) for schedule in schedules])]
+
+
+def aim_of(drafting: Drafting, objective: Objective) -> Aim:
+    """An objective in numbers, without ties."""
+    problem, room = drafting.problem, drafting.room
+    devices = list(drafting.form.devices)
+    idle, busy = problem.idle_watts[devices], problem.busy_watts[devices]
+    n_interpreters = int(problem.dispatcher.max(initial=-1)) + 1
+    return Aim(
+        kind=AIMS.index(objective.aim),
+        deadline_seconds=objective.deadline_seconds,
+        budget_money=objective.budget_money,
+        idle_watts=float(idle.sum()),
+        extra_watts=room.of(busy - idle),
+        price_per_second=room.of(problem.price_per_hour[devices] / 3600),
+        tie=0.0,
+        load=room.floats(drafting.flat.n_devices + drafting.links.n_links + n_interpreters),
+    )
+
+
+def _best(problem: Problem, budget_seconds: float | None = None, progress: Progress | None = None) -> Schedule:
+    """The best schedule found; where no draft keeps the limits, one that passes them by little."""
+    drafting = Drafting(problem)
+    search = _Search(drafting, problem.objective)
+    search.run(budget_seconds, progress)
+    made: list[Schedule] = []
+    for score, draft in search.best(N_FINISHED):
+        try:
+            made.append(finished(drafting, draft))
+        except ScheduleError as error:  # full memories can stop one draft and not another
+            log.debug("%s cannot be finished: %s", draft.name, error)
+            continue
+        if _value(made[-1]) <= score * (1 + TIE):
+            break
+    else:
+        made.append(best_device(problem))
+    return min(made, key=lambda schedule: (_value(schedule), schedule.makespan_seconds))
+
+
+def _value(schedule: Schedule) -> float:
+    return schedule.problem.objective.score(schedule.figures)
+
+
+class _Search:
+    """Drafts of a problem, judged by an objective.
+
+    Attributes:
+        drafts: all that were judged.
+    """
+
+    def __init__(self, drafting: Drafting, objective: Objective) -> None:
+        self._drafting = drafting
+        self._objective = objective
+        self._aim = aim_of(drafting, objective)
+        self._scored: dict[tuple[float, float], Draft] = {}
+        self.drafts: list[Draft] = []
+
+    def run(self, budget_seconds: float | None, progress: Progress | None) -> None:
+        """Judge all starts, and search from the best; Ctrl-C ends what has a budget."""
+        pace = _Pace(n_steps(self._drafting), budget_seconds, progress)
+        for draft in portfolio(self._drafting):
+            self.judge(draft)
+        for draft in self._suited():
+            self.judge(draft)
+        if self._drafting.flat.n_tasks:
+            try:
+                self._late_acceptance(pace)
+            except KeyboardInterrupt:
+                if budget_seconds is None:
+                    raise
+                log.info("search interrupted; the best schedule so far is taken")
+
+    def judge(self, draft: Draft) -> tuple[float, float]:
+        """Keep a draft, placed anew; its score and makespan."""
+        if draft.makespan == math.inf:
+            return math.inf, math.inf
+        drafting = self._drafting
+        placed = drafting.place(drafting.by_start(draft), draft.name, wanted=draft.device)
+        key = drafting.score(placed, self._aim), placed.makespan
+        if key not in self._scored:
+            self._scored[key] = placed
+            self.drafts.append(placed)
+        return key
+
+    def best(self, n: int) -> list[tuple[float, Draft]]:
+        """Score and draft of the best few."""
+        return [(key[0], self._scored[key]) for key in sorted(self._scored)[:n]]
+
+    def _suited(self) -> Iterator[Draft]:
+        drafting, problem, objective = self._drafting, self._drafting.problem, self._objective
+        yield from everywhere(drafting, N_ASSIGNMENTS)
+        if objective.aim == "energy":
+            yield from cheap(drafting, rates_by_column(drafting, problem.busy_watts - problem.idle_watts), self.judge)
+        if objective.aim == "throughput":
+            yield from even(drafting)
+        if objective.aim == "money" or objective.budget_money < math.inf:
+            yield from cheap(drafting, rates_by_column(drafting, problem.price_per_hour), self.judge)
+            yield from Fewer(drafting, self.judge, min(60, max(12, n_steps(drafting) // 2))).climb()
+
+    def _late_acceptance(self, pace: _Pace) -> None:
+        starts = self.best(N_STARTS)
+        aim = self._aim
+        if starts and starts[0][0] < FORBIDDEN:
+            score, draft = starts[0]
+            aim = aim._replace(tie=TIE * score / draft.makespan if draft.makespan > 0 else 0.0)
+        for number, (_, draft) in enumerate(starts, start=1):
+            self._improve(draft, aim, pace, SHARE_OF_STARTS * number / len(starts), number)
+        for number in range(1, N_AGAIN + 1):
+            until = SHARE_OF_STARTS + (1 - SHARE_OF_STARTS) * number / N_AGAIN
+            for _, draft in self.best(1):
+                self._improve(draft, aim, pace, until, N_STARTS + number)
+
+    def _improve(self, draft: Draft, aim: Aim, pace: _Pace, until: float, seed: int) -> None:
+        search = LateAcceptance(self._drafting, draft, aim, seed)
+        try:
+            pace.run(search, until)
+        finally:
+            best = search.best()
+            self.judge(replace(best, name=f"{draft.name.removesuffix('+search')}+search"))
+
+
+class _Pace:
+    """How much to search: so many steps, or for so long."""
+
+    def __init__(self, n_steps: int, budget_seconds: float | None, progress: Progress | None) -> None:
+        self._n_steps = n_steps
+        self._n_done = 0
+        self._started = time.perf_counter()
+        self._budget_seconds = budget_seconds
+        self._progress = progress
+        self._best = math.inf
+
+    def run(self, search: LateAcceptance, until: float) -> None:
+        """Take steps until a share of the whole is done."""
+        if self._budget_seconds is None:
+            n_steps = int(self._n_steps * until) - self._n_done
+            search.run(n_steps)
+            self._n_done += n_steps
+        else:
+            self._rounds(search, self._budget_seconds * until)
+
+    def _rounds(self, search: LateAcceptance, until: float) -> None:
+        n_steps = 10
+        while self._spent < until:
+            begun = self._spent
+            search.run(n_steps)
+            per_step = max(self._spent - begun, 1e-7) / n_steps
+            left = max(0.0, until - self._spent)
+            n_steps = max(1, min(10 * n_steps, int(min(ROUND_SECONDS, left) / per_step)))
+            self._best = min(self._best, search.best_score)
+            if self._progress is not None:
+                self._progress(self._spent, self._best)
+
+    @property
+    def _spent(self) -> float:
+        return time.perf_counter() - self._started
+
+
+def n_steps(drafting: Drafting) -> int:
+    """Steps of late acceptance that take about 20 ms, and 30 ms for every thousand tasks; uncompiled ones 100 ms."""
+    n_tasks = drafting.flat.n_tasks
+    seconds = 20e-3 + 30e-6 * n_tasks if drafting.room.compiled else 80e-3
+    per_task = (0.1e-6 if drafting.room.compiled else 3e-6) * (5 if drafting.links.n_links else 1)
+    return int(seconds / (per_task * max(n_tasks, 5)))
+
+
+def _limits_not_kept(problem: Problem, schedule: Schedule) -> str:
+    """Which limit cannot be kept, and what could be."""
+    objective, figures = problem.objective, schedule.figures
+    fastest = min(figures, _best(replace(problem, objective=MAKESPAN)).figures)
+    if fastest.makespan_seconds > objective.deadline_seconds * (1 + TIE):
+        return (
+            f"no schedule was found that ends within deadline_seconds={objective.deadline_seconds:.6g}: the shortest "
+            f"takes {fastest.makespan_seconds:.6g} s, and none can take less than {problem.lower_bound_seconds:.6g} s"
+        )
+    cheapest = min(figures, _best(replace(problem, objective=Objective("money"))).figures, key=lambda f: f.money)
+    if cheapest.money > objective.budget_money * (1 + TIE):
+        return (
+            f"no schedule was found that costs at most budget_money={objective.budget_money:.6g}: the cheapest costs "
+            f"{cheapest.money:.6g}, and takes {cheapest.makespan_seconds:.6g} s"
+        )
+    in_budget = _best(replace(problem, objective=replace(objective, aim="makespan", deadline_seconds=math.inf))).figures
+    in_time = _best(replace(problem, objective=replace(objective, aim="money", budget_money=math.inf))).figures
+    return (
+        f"no schedule was found that keeps both deadline_seconds={objective.deadline_seconds:.6g} and "
+        f"budget_money={objective.budget_money:.6g}: within the budget the shortest takes "
+        f"{in_budget.makespan_seconds:.6g} s; within the deadline the cheapest costs {in_time.money:.6g}"
+    )
+
+
+def _three(figures: Figures) -> tuple[float, float, float]:
+    return figures.makespan_seconds, figures.energy_joules, figures.money
+
+
+def _rough_figures(drafting: Drafting, draft: Draft) -> tuple[float, float, float]:
+    """Makespan, joules and money of a draft."""
+    problem, flat = drafting.problem, drafting.flat
+    device = np.array(drafting.form.devices)[np.asarray(draft.device, dtype=np.int64)]
+    seconds = problem.seconds[np.arange(flat.n_tasks), problem.device_class[device]]
+    joules = problem.idle_watts.sum() * draft.makespan + seconds @ (problem.busy_watts - problem.idle_watts)[device]
+    money = problem.price_per_hour[np.unique(device)].sum() / 3600 * draft.makespan
+    return draft.makespan, float(joules), float(money)
+
+
+def _undominated(rows: list[tuple[float, float, float]]) -> list[int]:
+    """Those that no other is as good as in everything, by their first number; one of each."""
+    kept: list[int] = []
+    for row in sorted(range(len(rows)), key=rows.__getitem__):
+        if not any(all(a <= b * (1 + TIE) for a, b in zip(rows[other], rows[row], strict=True)) for other in kept):
+            kept.append(row)
+    return kept
