@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from hetsched.errors import ScheduleError
+from hetsched.schedule.cpop import cpop
+from hetsched.schedule.exact import exact
 from hetsched.schedule.heft import heft
+from hetsched.schedule.heteroprio import heteroprio
+from hetsched.schedule.min_min import max_min, min_min
 from hetsched.schedule.optimistic import optimistic
 from hetsched.schedule.peft import peft
 from hetsched.schedule.portfolio import auto
@@ -17,10 +21,15 @@ from hetsched.schedule.thorough import BUDGET_SECONDS, Progress, thorough
 SCHEDULERS: dict[str, Scheduler] = {
     "auto": auto,
     "thorough": thorough,
+    "exact": exact,
     "heft": heft,
+    "cpop": cpop,
     "peft": peft,
     "optimistic": optimistic,
     "priced_affinity": priced_affinity,
+    "heteroprio": heteroprio,
+    "min_min": min_min,
+    "max_min": max_min,
     "single_device": best_device,
     "round_robin": round_robin,
 }

@@ -50,7 +50,9 @@ class Annealing:
     def run(self, n_steps: int, hot: float, cold: float, n_tries: int = 1) -> None:
         """Take some steps, cooling from one temperature (seconds) to another."""
         self.makespan = float(
-            self._drafting.room.call(anneal, self._drafting.flat, self._state, n_steps, n_tries, self.makespan, hot, cold)
+            self._drafting.room.call(
+                anneal, self._drafting.flat, self._state, n_steps, n_tries, self.makespan, hot, cold
+            )
         )
 
     @property
@@ -72,4 +74,4 @@ def can_anneal(drafting: Drafting) -> bool:
     """Whether the sequences of the problem have room, and it is one that sequences describe."""
     flat = drafting.flat
     free = not drafting.links.n_links and not len(flat.dispatch)
-    return free and 1 < flat.n_tasks and 1 < flat.n_devices and flat.n_tasks * flat.n_devices <= MAX_CELLS
+    return free and flat.n_tasks > 1 and flat.n_devices > 1 and flat.n_tasks * flat.n_devices <= MAX_CELLS

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from hetsched.errors import GraphError, ScheduleError
+from hetsched.schedule.objective import MAKESPAN, Objective
 from hetsched.schedule.problem import Bools, Floats, Ints, Problem
 from hetsched.schedule.ways import cheapest_next
 
@@ -44,6 +45,7 @@ def assemble(
     residency: Mapping[str, Sequence[str]] | None = None,
     expected_runs: int = 1,
     contention: bool = True,
+    objective: Objective = MAKESPAN,
 ) -> Problem:
     """The Problem of running a graph on a platform.
 
@@ -57,6 +59,7 @@ def assemble(
         residency: by value name, memories that hold it before the run, besides home.
         expected_runs: how many runs share one setup.
         contention: links carry one copy at a time.
+        objective: what the schedule is to be good at.
 
     Raises:
         GraphError: a task can run nowhere, or a value would have to be where it may not; names the node and the cure.
@@ -108,6 +111,10 @@ def assemble(
         required=required,
         expected_runs=expected_runs,
         contention=contention,
+        idle_watts=np.array([device.idle_watts for device in platform.devices]),
+        busy_watts=np.array([device.busy_watts for device in platform.devices]),
+        price_per_hour=np.array([device.price_per_hour for device in platform.devices]),
+        objective=objective,
         name=graph.name,
         notes={
             value.name: f"unknown size, taken as {UNKNOWN_BYTES} bytes"

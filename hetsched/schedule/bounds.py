@@ -9,9 +9,9 @@ Each is a relaxation, so that recomputing a task, or copying over other ways, be
 - The work bound forgets order, copies, and that a task runs on one device only: the least time in which all devices
   can do the work, tasks divided among them at will. This is a linear program. By weak duality any prices of devices'
   time that sum to one are a bound: the price of all work, each task where it is cheapest.
-- Windows join them: tasks that have R before them and Q behind them at least are worked on in all but R and Q of the
-  makespan (Fernandez and Bussell 1973, doi:10.1109/TC.1973.5009153); on devices that none of them reaches before some
-  later time, in all but that and Q. In what is left, the devices have to do what these tasks cost.
+- Windows join them: tasks that have at least R before them and Q behind them run after R and before Q from the end
+  (Fernandez and Bussell 1973, doi:10.1109/TC.1973.5009153), and on devices that none of them reaches before some later
+  time, after that. What is left of the makespan has to do for their work.
 - Path prices are a work bound that keeps order: a task that is divided takes the mean of its times on every chain of
   tasks that it is on, and no chain takes more than the makespan (the linear program of Amaris et al. 2017,
   doi:10.1007/978-3-319-64203-1_16). Again, any prices of devices' time and of time on chains that sum to one are a
@@ -51,8 +51,8 @@ TASK_ROUNDS = {False: 2500, True: 1 << 21}
 LEAST_PRICE = 0.01
 """Of each device's time when that search starts, in parts of the mean price."""
 
-MIN_SAMPLE, MAX_SAMPLE, SAMPLE_CELLS = 1 << 10, 1 << 14, 1 << 28
-"""Prices are balanced for a sample of the tasks; it has so many times the number of columns squared, within limits."""
+MAX_SAMPLE, MAX_COLUMNS = 1 << 13, 32
+"""Prices are balanced for a sample of so many tasks; of more columns, those that are about as fast share a price."""
 
 MAX_STEPS, GAP = 40, 1e-4
 """Steps towards balanced prices end by then, or when they are that close to the best, relatively."""
@@ -73,7 +73,7 @@ class Balance:
 
 
 def lower_bound(problem: Problem, form: FlatProblem | None = None) -> float:
-    """Seconds that no schedule can beat: the longest of all bounds."""
+    """Seconds that no schedule can beat: the longest of all bounds; by the problem's flat form, or another one."""
     if not problem.n_tasks:
         return 0.0
     form = form or problem.flat_form
@@ -128,8 +128,7 @@ def _sites(problem: Problem, form: FlatProblem) -> _Sites:
     empty[kind[has.any(axis=1)]] = False
     of_memory = np.argsort(np.argsort(empty, kind="stable"))[kind]
     costs = []
-    joined = np.isfinite(problem.latency)
-    for direct in (problem.latency, np.where(joined, problem.seconds_per_byte, np.inf)):
+    for direct in (problem.latency, np.where(np.isfinite(problem.latency), problem.seconds_per_byte, np.inf)):
         cost = np.full((n_sites, n_sites), np.inf)
         np.minimum.at(cost, (of_memory[:, None], of_memory), direct)
         np.fill_diagonal(cost, 0.0)
@@ -150,10 +149,8 @@ class _Paths:
     def __init__(self, problem: Problem, form: FlatProblem) -> None:
         self._form, flat, room = form, form.flat, form.room
         sites = _sites(problem, form)
-        spots, of_place = np.unique(
-            sites.of_memory[np.asarray(flat.place_memory)] * flat.n_columns + np.asarray(flat.place_column),
-            return_inverse=True,
-        )
+        spot = sites.of_memory[flat.place_memory] * flat.n_columns + np.asarray(flat.place_column)
+        spots, of_place = np.unique(spot, return_inverse=True)
         self._site, self._column = np.divmod(spots, flat.n_columns)
         self._n_devices = np.bincount(of_place.reshape(-1), weights=np.diff(flat.place_ptr))
         n_sites = int(self._site.max()) + 1
@@ -183,8 +180,7 @@ class _Paths:
         group, shape, waits, order = self._windows
         work = np.bincount(group, weights=costs, minlength=shape[0] * shape[1]).reshape(shape)
         work = work[::-1, ::-1].cumsum(axis=0).cumsum(axis=1)[::-1, ::-1]
-        on_paths = prices[self.table.shape[1] :].sum()
-        worth = np.append(self._n_devices * prices[self._column], on_paths)[order]
+        worth = np.append(self._n_devices * prices[self._column], prices[self.table.shape[1] :].sum())[order]
         worth[np.isinf(waits)] = 0.0
         per_second, waited = worth.cumsum(axis=2), (worth * np.where(worth > 0, waits, 0.0)).cumsum(axis=2)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -214,8 +210,7 @@ class _Paths:
         earliest = np.asarray(first).reshape(*shape, -1)[::-1, ::-1]
         for axis in (0, 1):
             earliest = np.minimum.accumulate(earliest, axis=axis)
-        paths = np.broadcast_to(before[:, None, None], (*shape, 1))
-        waits = np.concatenate([earliest[::-1, ::-1], paths], axis=2) + behind[:, None]
+        waits = np.dstack([earliest[::-1, ::-1], np.broadcast_to(before[:, None], shape)]) + behind[:, None]
         order = np.argsort(waits, axis=2, kind="stable")
         return group, shape, np.take_along_axis(waits, order, axis=2), order
 
@@ -301,7 +296,11 @@ def _balanced(columns: Floats, n_devices: Indices) -> tuple[Floats, Floats]:
     if len(n_devices) == 2 and works.any():
         prices = _balance_two(columns[:, works], n_devices)
     elif len(n_devices) > 2 and works.any():
-        prices = _balance_many(*_sample(columns[:, works], least[works]), n_devices)
+        ratios, weight = _sample(columns[:, works], least[works])
+        order = (weight / ratios).sum(axis=1).argsort(kind="stable")
+        first = np.unique(np.linspace(0, len(order), MAX_COLUMNS, endpoint=False).astype(np.int64))
+        groups = np.minimum.reduceat(ratios[order], first), weight, np.add.reduceat(n_devices[order], first)
+        prices[order] = np.repeat(_balance_many(*groups), np.diff(first, append=len(order)))
     costs = np.full(len(least), np.inf)
     for seconds, price in zip(columns, prices.tolist(), strict=True):
         np.minimum(costs, seconds * price if price > 0 else np.where(np.isfinite(seconds), 0.0, np.inf), out=costs)
@@ -334,12 +333,11 @@ def _sample(columns: Floats, least: Floats) -> tuple[Floats, Floats]:
     Tasks whose times have equal ratios become one. Of many, some are taken first, in proportion to their least times:
     prices are a bound whatever they were found for.
     """
-    n_most = max(MIN_SAMPLE, min(MAX_SAMPLE, SAMPLE_CELLS // len(columns) ** 2))
     weight = least
-    if len(least) > n_most:
+    if len(least) > MAX_SAMPLE:
         total = least.cumsum()
-        picked = np.searchsorted(total, (np.arange(n_most) + 0.5) * (total[-1] / n_most))
-        columns, least, weight = columns[:, picked], least[picked], np.ones(n_most)
+        picked = np.searchsorted(total, (np.arange(MAX_SAMPLE) + 0.5) * (total[-1] / MAX_SAMPLE))
+        columns, least, weight = columns[:, picked], least[picked], np.ones(MAX_SAMPLE)
     ratios = columns / least
     key = np.cos(np.arange(len(columns))) @ np.where(np.isfinite(ratios), ratios, -1.0)
     _, first, of_task = np.unique(key.round(9), return_index=True, return_inverse=True)
@@ -381,7 +379,8 @@ def _balance_many(seconds: Floats, weight: Floats, n_devices: Indices) -> Floats
         pull = np.where(possible, aim / excess, 0.0) - shares
         slope, total = weights * seconds, weights.sum(axis=0)
         change = pull.sum(axis=0) / total
-        matrix[:-1, :-1] = np.diag((slope * seconds).sum(axis=1) + spare / prices) - (slope / total) @ slope.T
+        matrix[:-1, :-1] = -np.einsum("ct,dt->cd", slope / total, slope)  # as one thread: BLAS takes all cores
+        matrix[np.diag_indices(n_columns)] += (slope * seconds).sum(axis=1) + spare / prices
         right = (seconds * pull).sum(axis=1) - slope @ change + aim / prices - spare
         step = np.linalg.solve(matrix, np.append(right, 0.0))
         price_step, end_step = step[:-1], float(step[-1])

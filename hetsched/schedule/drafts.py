@@ -24,6 +24,7 @@ class Draft:
     Attributes:
         makespan: inf if no such schedule exists.
         name: of the algorithm that made it.
+        order: in which it was placed, empty where no list made it.
     """
 
     device: Numbers
@@ -31,6 +32,7 @@ class Draft:
     end: Numbers
     makespan: float
     name: str = ""
+    order: Numbers = ()
 
 
 class Drafting:
@@ -97,7 +99,7 @@ class Drafting:
             stays,
             chosen,
         )
-        return Draft(chosen.device.copy(), chosen.start.copy(), chosen.end.copy(), makespan, name)
+        return Draft(chosen.device.copy(), chosen.start.copy(), chosen.end.copy(), makespan, name, order)
 
     @cached_property
     def aim(self) -> Aim:
@@ -139,6 +141,10 @@ class Drafting:
         """Tasks from the highest rank down; ties, which no edge may have, in topological order."""
         order = np.argsort(-np.asarray(rank, dtype=np.float64), kind="stable")
         return self.room.of(order.astype(np.int32))
+
+    def order_of(self, draft: Draft) -> Numbers:
+        """The order that places a draft as it is, copies on links included; by start where no list made it."""
+        return draft.order if len(draft.order) else self.by_start(draft)
 
     def by_start(self, draft: Draft) -> Numbers:
         """Tasks as they start, those that take no time before what starts with them, ties in topological order."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hetsched.errors import ScheduleError
 from hetsched.schedule.drafts import Draft, Drafting
 from hetsched.schedule.memory import tight_memories
-from hetsched.schedule.problem import Floats, Ints, Problem
+from hetsched.schedule.problem import Problem
 from hetsched.schedule.rows import Rows
 from hetsched.schedule.schedule import Placement, Schedule, Transfer
 from hetsched.schedule.timeline import Timeline
+
+Numeric = NDArray[Any]
+"""Arrays of indices, times, sizes or truths."""
 
 LATE = 1e-9
 """Relative to the makespan; a copy that arrives this much after its reader starts is late."""
@@ -47,7 +51,7 @@ def replayed(drafting: Drafting, draft: Draft, notes: Iterable[str] = ()) -> Sch
     return timeline.finish(draft.name, notes)
 
 
-_Copies = tuple[Ints, Ints, Ints, Floats, Floats]
+_Copies = tuple[Numeric, Numeric, Numeric, Numeric, Numeric]
 """Value, source and target memory, start and end."""
 
 
@@ -70,13 +74,15 @@ def _schedule(drafting: Drafting, draft: Draft, copies: _Copies, notes: Iterable
 
 def _booked(drafting: Drafting, draft: Draft) -> tuple[Draft, _Copies]:
     """The draft with the copies that placing it anew books on the links."""
-    placed = drafting.place(drafting.by_start(draft), draft.name, wanted=draft.device)
-    if placed.makespan > draft.makespan * (1 + LATE):
-        raise AssertionError("a draft that is placed anew never takes longer")
+    placed = drafting.place(drafting.order_of(draft), draft.name, wanted=draft.device)
     copies = drafting.booked_copies()
     setup = _copies_of_sources(drafting, placed, drafting.problem.persistent)
-    value, source, target, start, end = (np.concatenate(pair) for pair in zip(copies, setup, strict=True))
-    return placed, (value, source, target, start, end)
+    return placed, _joined(copies, setup)
+
+
+def _joined(*parts: _Copies) -> _Copies:
+    value, source, target, start, end = (np.concatenate(columns) for columns in map(list, zip(*parts, strict=True)))
+    return value, source, target, start, end
 
 
 def _free_copies(drafting: Drafting, draft: Draft) -> tuple[Draft, _Copies] | None:
@@ -97,11 +103,11 @@ def _free_copies(drafting: Drafting, draft: Draft) -> tuple[Draft, _Copies] | No
     maker = problem.producer[value]
     copies = _along_ways(drafting, value, memory[maker], target, end[maker])
     sources = _copies_of_sources(drafting, draft, problem.producer < 0)
-    joined = tuple(np.concatenate(pair) for pair in zip(copies, sources, strict=True))
-    return None if _is_late(drafting, draft, memory, joined) else (draft, joined)  # type: ignore[arg-type]
+    joined = _joined(copies, sources)
+    return None if _is_late(drafting, draft, memory, joined) else (draft, joined)
 
 
-def _along_ways(drafting: Drafting, value: Ints, here: Ints, target: Ints, at: Floats) -> _Copies:
+def _along_ways(drafting: Drafting, value: Numeric, here: Numeric, target: Numeric, at: Numeric) -> _Copies:
     """All hops of some values from where they are to where they are to be; a stop that several pass is passed once."""
     problem, ways = drafting.problem, drafting.form.ways
     n_memories = problem.n_memories
@@ -124,7 +130,7 @@ def _along_ways(drafting: Drafting, value: Ints, here: Ints, target: Ints, at: F
     return value[first], source[first], stop[first], start[first], end[first]
 
 
-def _copies_of_sources(drafting: Drafting, draft: Draft, chosen: Floats) -> _Copies:
+def _copies_of_sources(drafting: Drafting, draft: Draft, chosen: Numeric) -> _Copies:
     """Copies of sources to where tasks read them; those that persist are copied in setup, at time zero."""
     problem = drafting.problem
     memory = problem.device_memory[np.array(drafting.form.devices)][np.asarray(draft.device, dtype=np.int64)]
@@ -134,7 +140,8 @@ def _copies_of_sources(drafting: Drafting, draft: Draft, chosen: Floats) -> _Cop
     pairs |= {(v, m) for v, m in problem.required if problem.producer[v] < 0 and chosen[v]}
     wanted = sorted((v, m) for v, m in pairs if not problem.resident[v, m])
     if not wanted:
-        return _along_ways(drafting, *[np.zeros(0, dtype=np.int64)] * 3, np.zeros(0))
+        none = np.zeros(0, dtype=np.int64)
+        return _along_ways(drafting, none, none, none, np.zeros(0))
     value, target = (np.array(column, dtype=np.int64) for column in zip(*wanted, strict=True))
     origin = np.array([drafting.form.origin(problem, v, m) for v, m in wanted], dtype=np.int64)
     value, source, stop, start, end = _along_ways(drafting, value, origin, target, np.zeros(len(value)))
@@ -144,7 +151,7 @@ def _copies_of_sources(drafting: Drafting, draft: Draft, chosen: Floats) -> _Cop
     return value, source, stop, start * still, end * still
 
 
-def _is_late(drafting: Drafting, draft: Draft, memory: Ints, copies: tuple[Ints | Floats, ...]) -> bool:
+def _is_late(drafting: Drafting, draft: Draft, memory: Numeric, copies: tuple[Numeric | Numeric, ...]) -> bool:
     """Whether a copy ends after a reader of it starts; on single hops it cannot."""
     if drafting.form.ways.max_hops < 2:
         return False

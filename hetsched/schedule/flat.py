@@ -7,13 +7,17 @@ one latency and one time per byte. What only matters where copies wait for links
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hetsched.schedule.loops.compiled import Numbers, Room, room_for
-from hetsched.schedule.problem import Floats, Ints, Problem
+from hetsched.schedule.problem import Problem
 from hetsched.schedule.ways import cheapest_next
+
+Numeric = NDArray[Any]
+"""Arrays of indices, times, sizes or truths."""
 
 
 class Flat(NamedTuple):
@@ -129,16 +133,16 @@ class FlatWays:
         self.max_hops = max(n_hops for _, _, n_hops in made)
 
     @staticmethod
-    def _following(problem: Problem, held: Floats) -> Ints:
+    def _following(problem: Problem, held: Numeric) -> Numeric:
         if held.all():
             return problem.next_memory
         latency = np.where(held[:, None] & held[None, :], problem.latency, np.inf)
         return cheapest_next(latency, problem.seconds_per_byte)
 
-    def seconds(self, problem: Problem, value: int) -> Floats:
+    def seconds(self, problem: Problem, value: int) -> Numeric:
         """Time of moving one value between all pairs of memories, shape (n_memories, n_memories)."""
         kind = int(self.offset[value]) // problem.n_memories**2
-        moving: Floats = self.latency[kind] + problem.value_bytes[value] * self.seconds_per_byte[kind]
+        moving: Numeric = self.latency[kind] + problem.value_bytes[value] * self.seconds_per_byte[kind]
         return moving
 
 
@@ -216,10 +220,10 @@ def flatten(problem: Problem, room: Room | None = None) -> FlatProblem:
     return FlatProblem(room, tuple(order), flat, links, floor, ways)
 
 
-def _columns(problem: Problem, order: Ints) -> tuple[Floats, Ints]:
+def _columns(problem: Problem, order: Numeric) -> tuple[Numeric, Numeric]:
     """Seconds by task and column, and the column of each device; devices that cost the same share one."""
     found: dict[tuple[int, bytes], int] = {}
-    columns: list[Floats] = []
+    columns: list[Numeric] = []
     column = []
     for device in order.tolist():
         allowed = np.ascontiguousarray(problem.allowed[:, device])
@@ -248,12 +252,12 @@ class _Edges:
         self.next_ptr = pointers(self.task, problem.n_tasks)
 
 
-def pointers(rows: Ints, n_rows: int) -> Ints:
+def pointers(rows: Numeric, n_rows: int) -> Numeric:
     """CSR row pointers from the row of each entry."""
     return np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=n_rows)))).astype(np.int32)
 
 
-def _distinct_rows(table: Floats) -> tuple[Floats, Ints]:
+def _distinct_rows(table: Numeric) -> tuple[Numeric, Numeric]:
     """The distinct rows of a table of truths, and which of them each row is."""
     if not len(table) or (table == table[0]).all() or table.strides[0] == 0:
         return (table[:1] if len(table) else np.ones((1, table.shape[1]), bool)), np.zeros(len(table), np.int64)
@@ -261,7 +265,7 @@ def _distinct_rows(table: Floats) -> tuple[Floats, Ints]:
     return rows, of_row.reshape(-1)
 
 
-def _summed(problem: Problem, following: Ints) -> tuple[Floats, Floats, int]:
+def _summed(problem: Problem, following: Numeric) -> tuple[Numeric, Numeric, int]:
     """Latency and seconds per byte of whole ways, step by step until all have arrived; and how many steps it took."""
     n_memories = problem.n_memories
     here = np.repeat(np.arange(n_memories), n_memories).reshape(n_memories, n_memories)
@@ -281,13 +285,13 @@ def _summed(problem: Problem, following: Ints) -> tuple[Floats, Floats, int]:
     return latency, per_byte, n_hops
 
 
-def _folded_sources(problem: Problem) -> Floats:
+def _folded_sources(problem: Problem) -> Numeric:
     """Which sources are folded into earliest starts: all, or where copies wait for links, those that move in setup."""
     sources = problem.producer < 0
     return sources & problem.persistent if problem.contention and problem.link_names else sources
 
 
-def _start_rows(problem: Problem, ways: FlatWays, folded: Floats) -> tuple[Ints, Floats]:
+def _start_rows(problem: Problem, ways: FlatWays, folded: Numeric) -> tuple[Numeric, Numeric]:
     """Row 0 is for tasks without sources, the others for the tasks that read some."""
     n_tasks, n_memories = problem.n_tasks, problem.n_memories
     rows = np.zeros(n_tasks, dtype=np.int32)
@@ -297,7 +301,7 @@ def _start_rows(problem: Problem, ways: FlatWays, folded: Floats) -> tuple[Ints,
     reader = np.repeat(np.arange(n_tasks), np.diff(problem.read_ptr))[read]
     values = problem.read_values[read]
     known: dict[int, int] = {}
-    arrivals: list[Floats] = []
+    arrivals: list[Numeric] = []
     for value in np.unique(values).tolist():
         known[value] = len(arrivals)
         arrivals.append(_arrival(problem, ways, value))
@@ -307,7 +311,7 @@ def _start_rows(problem: Problem, ways: FlatWays, folded: Floats) -> tuple[Ints,
     return rows, np.concatenate((np.zeros((1, n_memories)), np.maximum.reduceat(table[of_read], first, axis=0)))
 
 
-def _arrival(problem: Problem, ways: FlatWays, value: int) -> Floats:
+def _arrival(problem: Problem, ways: FlatWays, value: int) -> Numeric:
     """When a source can be in each memory at the earliest, inf where it cannot be."""
     held = np.flatnonzero(problem.resident[value])
     if not len(held):
@@ -316,10 +320,10 @@ def _arrival(problem: Problem, ways: FlatWays, value: int) -> Floats:
     return np.where(np.isfinite(moving), 0.0, np.inf) if problem.persistent[value] else moving
 
 
-def _finish_rows(problem: Problem, ways: FlatWays) -> tuple[Ints, Floats, float]:
+def _finish_rows(problem: Problem, ways: FlatWays) -> tuple[Numeric, Numeric, float]:
     """Row 0 is for tasks that write nothing that is required; also the time that required sources take."""
     rows = np.zeros(problem.n_tasks, dtype=np.int32)
-    found: dict[int, Floats] = {}
+    found: dict[int, Numeric] = {}
     floor = 0.0
     for value, memory in problem.required:
         task = int(problem.producer[value])
@@ -333,10 +337,16 @@ def _finish_rows(problem: Problem, ways: FlatWays) -> tuple[Ints, Floats, float]
     return rows, np.stack([np.zeros(problem.n_memories), *found.values()]), floor
 
 
-def _flat_links(problem: Problem, room: Room, ways: FlatWays, folded: Floats) -> FlatLinks:
+def no_links(room: Room) -> FlatLinks:
+    """What stands for links where copies never wait."""
+    arrays: list[Any] = [room.ints(0)] * (len(FlatLinks._fields) - 3)
+    floats = room.floats(0)
+    return FlatLinks(0, 0, 0, *arrays)._replace(value_bytes=floats, latency=floats, seconds_per_byte=floats)
+
+
+def _flat_links(problem: Problem, room: Room, ways: FlatWays, folded: Numeric) -> FlatLinks:
     if not (problem.contention and problem.link_names):
-        none = room.ints(0)
-        return FlatLinks(0, 0, 0, *[none] * 5, room.floats(0), none, none, *[room.floats(0)] * 2, *[none] * 6)
+        return no_links(room)
     reader = np.repeat(np.arange(problem.n_tasks, dtype=np.int32), np.diff(problem.read_ptr))
     copied = ~folded[problem.read_values]
     made = np.flatnonzero(problem.producer >= 0)

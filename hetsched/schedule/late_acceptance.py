@@ -1,4 +1,4 @@
-"""Late acceptance from a draft, for any objective and all constraints: see `hetsched.schedule.loops.late_acceptance`."""
+"""Late acceptance from a draft, for any objective and all constraints; see the loop of the same name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class LateAcceptance:
         self._name = draft.name
         self._aim = aim or drafting.aim
         room, n_tasks = drafting.room, drafting.flat.n_tasks
-        order = drafting.by_start(draft)
+        order = drafting.order_of(draft).copy()
         index = room.ints(n_tasks)
         for position in range(n_tasks):
             index[order[position]] = position

@@ -1,5 +1,7 @@
-"""PEFT: tasks by mean optimistic cost, each where its end and that cost are least (Arabnejad and Barbosa 2014,
-doi:10.1109/TPDS.2013.57)."""
+"""PEFT: tasks by mean optimistic cost, each where its end and that cost are least.
+
+Arabnejad and Barbosa 2014, doi:10.1109/TPDS.2013.57.
+"""
 
 from __future__ import annotations
 

@@ -12,11 +12,14 @@ import numpy as np
 
 from hetsched.errors import ScheduleError
 from hetsched.schedule.anneal import Annealing, can_anneal
+from hetsched.schedule.cpop import cpop_draft
 from hetsched.schedule.drafts import Draft, Drafting
 from hetsched.schedule.finished import finished, replayed, values_are_tight
+from hetsched.schedule.flat import flatten
 from hetsched.schedule.forward_backward import ForwardBackward
 from hetsched.schedule.heft import heft_draft
 from hetsched.schedule.loops.compiled import room_for
+from hetsched.schedule.objective import MAKESPAN
 from hetsched.schedule.optimistic import optimistic_draft
 from hetsched.schedule.peft import affordable, peft_draft
 from hetsched.schedule.priced_affinity import TOLERANCES, affinity_draft, priced
@@ -54,6 +57,10 @@ def auto(problem: Problem) -> Schedule:
     Raises:
         ScheduleError: no algorithm finds a schedule; the error is that of the last.
     """
+    if problem.objective != MAKESPAN:
+        from hetsched.schedule.tradeoff import tradeoff
+
+        return tradeoff(problem)
     drafting = Drafting(problem)
     if values_are_tight(problem):
         return _with_room(drafting)
@@ -82,6 +89,7 @@ def members(drafting: Drafting) -> Iterator[Draft]:
     order = drafting.by_rank(ranks)
     yield drafting.place(order, "heft")
     yield heft_draft(drafting, "least")
+    yield cpop_draft(drafting)
     costs = None
     if affordable(drafting) and n_tasks <= LARGE:
         costs = optimistic_costs(drafting)
@@ -118,7 +126,9 @@ def _searched(drafting: Drafting, starts: list[Draft]) -> Iterator[Draft]:
     if can_anneal(free) and drafting.flat.n_tasks <= LARGE:
         found += _annealed(free, found, n_steps(drafting))
     for draft in found:
-        yield drafting.place(drafting.by_start(draft), draft.name, wanted=draft.device) if free is not drafting else draft
+        yield (
+            drafting.place(drafting.by_start(draft), draft.name, wanted=draft.device) if free is not drafting else draft
+        )
 
 
 def relaxed(drafting: Drafting) -> Drafting:
@@ -126,7 +136,8 @@ def relaxed(drafting: Drafting) -> Drafting:
     if not drafting.links.n_links and not len(drafting.flat.dispatch):
         return drafting
     nothing = np.zeros(drafting.flat.n_tasks)
-    return Drafting(replace(drafting.problem, contention=False, dispatch_seconds=nothing))
+    problem = replace(drafting.problem, contention=False, dispatch_seconds=nothing)
+    return Drafting(problem, flatten(problem, drafting.room))
 
 
 def _annealed(drafting: Drafting, starts: list[Draft], n_all: int) -> list[Draft]:

@@ -48,4 +48,3 @@ def affinity_draft(
     """HEFT without the devices that cost a task more than ``tolerance`` times the least."""
     banned = drafting.room.of((costs > tolerance * (1 + 1e-9)).astype(np.int32))
     return drafting.place(order, "priced_affinity", banned=banned, ahead=ahead)
-

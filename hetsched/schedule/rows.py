@@ -39,7 +39,11 @@ class Rows(Sequence[Row], Generic[Row]):
         return map(self._make, *(column.tolist() for column in self._columns))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and len(self) == len(other) and all(a == b for a, b in zip(self, other))
+        return (
+            isinstance(other, Sequence)
+            and len(self) == len(other)
+            and all(a == b for a, b in zip(self, other, strict=True))
+        )
 
     __hash__ = None  # type: ignore[assignment]  # like a list's, as its rows may be compared only
 

@@ -65,6 +65,4 @@ def _elsewhere(draft: Draft, device: int) -> list[int]:
 
 def _notes(problem: Problem, device: int, elsewhere: Sequence[int]) -> list[str]:
     name = problem.device_names[device]
-    return [
-        f"{problem.task_names[task]} is not on {name}: it cannot run there, or finds no room" for task in elsewhere
-    ]
+    return [f"{problem.task_names[task]} is not on {name}: it cannot run there, or finds no room" for task in elsewhere]

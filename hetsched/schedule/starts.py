@@ -9,16 +9,19 @@ import numpy as np
 
 from hetsched.schedule.bounds import balance
 from hetsched.schedule.drafts import Draft, Drafting
-from hetsched.schedule.flat import FlatLinks
+from hetsched.schedule.flat import no_links
 from hetsched.schedule.loops.compiled import Numbers
 from hetsched.schedule.problem import Bools, Floats, Ints
-from hetsched.schedule.ranks import upward_ranks
+from hetsched.schedule.ranks import downward_ranks, upward_ranks
 
 TOLERANCES = (1.0, 1.5)
 """How many times the least cost a device may cost a task that may choose among devices."""
 
 WEIGHTS = (0.0, 0.1, 0.3, 0.6, 1.0)
 """What time weighs beside what it costs, at first."""
+
+URGENCY = 16
+"""The time of a task matters the less the shorter the chains through it are, by this power."""
 
 N_REFINEMENTS = 3
 """So many times weights are tried between the best and those next to it."""
@@ -65,16 +68,23 @@ def cheap(drafting: Drafting, rates: Floats, judge: Judge) -> Iterator[Draft]:
     order = drafting.by_rank(upward_ranks(drafting))
     possible = np.isfinite(seconds)
     times, costs = (_scaled(table, possible) for table in (seconds, _times(seconds, rates)))
-    for tolerance in TOLERANCES:
+    for urgency, tolerance in product((times, times * (_urgency(drafting) ** URGENCY)[:, None]), TOLERANCES):
         found: dict[float, tuple[float, float]] = {}
         weights: Sequence[float] = WEIGHTS
         for _ in range(1 + N_REFINEMENTS):
             for weight in weights:
-                mixed = np.where(possible, weight * times + (1 - weight) * costs, np.inf)
+                mixed = np.where(possible, weight * urgency + (1 - weight) * costs, np.inf)
                 draft = _where_cheap(drafting, order, mixed, tolerance)
                 found[weight] = judge(draft)
                 yield draft
             weights = _beside_best(found)
+
+
+def _urgency(drafting: Drafting) -> Floats:
+    """How long the longest chain through each task is, in parts of the longest of all."""
+    after, before = upward_ranks(drafting), downward_ranks(drafting)
+    chain = np.asarray(before, dtype=np.float64) + np.asarray(after, dtype=np.float64)
+    return chain / (chain.max(initial=0.0) or 1.0)
 
 
 def _scaled(costs: Floats, possible: Bools) -> Floats:
@@ -124,7 +134,6 @@ def even(drafting: Drafting) -> Iterator[Draft]:
 def _apart(drafting: Drafting) -> Iterator[Numbers]:
     """Devices of the tasks as if none waited for another, the longest first."""
     flat, room = drafting.flat, drafting.room
-    nothing = room.ints(0)
     alone = flat._replace(
         read_ptr=room.ints(flat.n_tasks + 1),
         next_ptr=room.ints(flat.n_tasks + 1),
@@ -133,8 +142,7 @@ def _apart(drafting: Drafting) -> Iterator[Numbers]:
         finish_row=room.ints(flat.n_tasks),
         finish=room.floats(flat.n_memories),
     )
-    no_links = FlatLinks(0, 0, 0, *[nothing] * 5, room.floats(0), nothing, nothing, *[room.floats(0)] * 2, *[nothing] * 6)
-    apart = Drafting(drafting.problem, drafting.form._replace(flat=alone, links=no_links))
+    apart = Drafting(drafting.problem, drafting.form._replace(flat=alone, links=no_links(room)))
     seconds = seconds_by_column(drafting)
     order = drafting.by_rank(seconds.min(axis=1, initial=np.inf))
     costs = _times(seconds, prices(drafting))

@@ -14,10 +14,12 @@ from hetsched.schedule.finished import finished, values_are_tight
 from hetsched.schedule.flat import flatten
 from hetsched.schedule.late_acceptance import LateAcceptance
 from hetsched.schedule.loops.compiled import Room
+from hetsched.schedule.objective import MAKESPAN
 from hetsched.schedule.portfolio import auto, distinct, portfolio
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Schedule
 from hetsched.schedule.simplest import TIE
+from hetsched.schedule.tradeoff import tradeoff
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +41,7 @@ HOT, WARM, COLD = 5e-2, 1e-2, 1e-4
 """Temperatures over the makespan, as in `portfolio`."""
 
 
-def thorough(
-    problem: Problem, budget_seconds: float = BUDGET_SECONDS, progress: Progress | None = None
-) -> Schedule:
+def thorough(problem: Problem, budget_seconds: float = BUDGET_SECONDS, progress: Progress | None = None) -> Schedule:
     """The best schedule found within a budget of time, by annealing and late acceptance from the portfolio's best.
 
     Ctrl-C ends the search early; what it had found is returned.
@@ -54,6 +54,8 @@ def thorough(
     Raises:
         ScheduleError: no algorithm finds a schedule.
     """
+    if problem.objective != MAKESPAN:
+        return tradeoff(problem, budget_seconds, progress)
     started = time.perf_counter()
     if values_are_tight(problem):
         return replace(auto(problem), scheduler="thorough")

@@ -100,11 +100,12 @@ def anneal(flat: Flat, state: Sequences, n_steps: int, n_tries: int, makespan: f
         flat: the problem.
         state: as `fill` or an earlier call left it.
         n_steps: moves to be carried out, or given up.
+        n_tries: moves that are compared for one step.
         makespan: of ``state``.
         hot: temperature at the beginning, in seconds.
         cold: temperature at the end.
     """
-    n_tasks, n_devices = flat.n_tasks, flat.n_devices
+    n_tasks = flat.n_tasks
     head, tail, seconds, critical = state.head, state.tail, state.seconds, state.critical
     position, device_of, random = state.position, state.device, state.random
     temperature = hot
@@ -360,9 +361,7 @@ def _find_move(
         duration = all_seconds[task * n_columns + column_of[device]]
         memory = memory_of[device]
         if duration == math.inf or (
-            len(capacity)
-            and memory != memory_of[device_of[task]]
-            and used[memory] + static[task] > capacity[memory]
+            len(capacity) and memory != memory_of[device_of[task]] and used[memory] + static[task] > capacity[memory]
         ):
             continue
         ready = start[start_row[task] * n_memories + memory]

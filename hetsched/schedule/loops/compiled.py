@@ -68,13 +68,15 @@ def _compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
         fast = njit(cache=True)(loop)
     except RuntimeError:  # there is no folder that it could be kept in
         return njit(loop)
-    _forget_stale(fast.stats.cache_path, loop)
+    _forget_stale(str(fast.stats.cache_path), loop)
     return fast
 
 
 def _forget_stale(folder: str, loop: Callable[..., Any]) -> None:
     """Remove what is kept of a loop if any loop's source is newer: numba looks at the loop's own file only."""
-    newest = max(source.stat().st_mtime for source in Path(__file__).parent.glob("*.py"))
+    loops = Path(__file__).parent
+    sources = [*loops.glob("*.py"), loops.parent / "flat.py", loops.parent / "objective.py"]
+    newest = max(source.stat().st_mtime for source in sources)
     module = loop.__module__.rpartition(".")[2]
     for index in Path(folder).glob(f"{module}.{loop.__name__}-*.nbi"):
         if index.stat().st_mtime < newest:

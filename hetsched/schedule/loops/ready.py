@@ -42,7 +42,7 @@ def extreme_ends(
         missing: room for the number of operands that each task waits for.
         queue: room for tasks as they become ready.
         pool: room for the ready tasks that are compared; when it is full, others wait.
-        pool_end: room for when each of them ends at the earliest, its requested outputs brought home.
+        pool_end: room for when each of them ends at the earliest, its requested outputs brought home; or less that.
         pool_spot: room for the place of that.
         free: room for when each device is free.
         soonest: room for the device of each place that is free first.
@@ -59,7 +59,8 @@ def extreme_ends(
         if missing[task] == 0:
             queue[last] = task
             last += 1
-    n_pool, full, renewed = 0, len(pool), -1
+    n_pool, full, renewed = 0, len(pool), -2
+    sign = -1.0 if largest else 1.0
     for position in range(n_tasks):
         n_old = n_pool
         while n_pool < full and first < last:
@@ -67,25 +68,23 @@ def extreme_ends(
             _arrivals(flat, queue[first], device_of, ends, arrival)
             n_pool += 1
             first += 1
-        chosen = -1
         for index in range(n_pool):
-            if index >= n_old or pool_spot[index] == renewed:
-                task = pool[index]
-                end, best = math.inf, -1
-                for spot in range(n_places):
-                    memory = place_memory[spot]
-                    at = max(arrival[task * n_memories + memory], free[soonest[spot]])
-                    at += all_seconds[task * n_columns + place_column[spot]]
-                    at += finish[finish_row[task] * n_memories + memory]
-                    if at < end or (at == end and best >= 0 and soonest[spot] < soonest[best]):
-                        end, best = at, spot
-                pool_end[index], pool_spot[index] = end, best
-            if (
-                chosen < 0
-                or (pool_end[index] != pool_end[chosen] and (pool_end[index] > pool_end[chosen]) == largest)
-                or (pool_end[index] == pool_end[chosen] and pool[index] < pool[chosen])
-            ):
-                chosen = index
+            if index < n_old and pool_spot[index] != renewed:
+                continue
+            task = pool[index]
+            end, best = math.inf, -1
+            for spot in range(n_places):
+                memory = place_memory[spot]
+                at = max(arrival[task * n_memories + memory], free[soonest[spot]])
+                at += all_seconds[task * n_columns + place_column[spot]]
+                at += finish[finish_row[task] * n_memories + memory]
+                if at < end or (at == end and best >= 0 and soonest[spot] < soonest[best]):
+                    end, best = at, spot
+            pool_end[index], pool_spot[index] = sign * end, best
+        chosen, least = 0, pool_end[0]
+        for index in range(1, n_pool):
+            if pool_end[index] < least or (pool_end[index] == least and pool[index] < pool[chosen]):
+                chosen, least = index, pool_end[index]
         task, spot = pool[chosen], pool_spot[chosen]
         n_pool -= 1
         pool[chosen], pool_end[chosen], pool_spot[chosen] = pool[n_pool], pool_end[n_pool], pool_spot[n_pool]

@@ -1,5 +1,6 @@
 """CPOP, min-min, max-min and HeteroPrio: what each decides on small problems, and rules on random ones."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -71,9 +72,9 @@ def test_cpop_gives_the_schedule_of_its_paper() -> None:
 def test_cpop_leaves_what_its_device_cannot_run_to_others() -> None:
     problem = make_problem(
         {
-            "a": ((), {"cpu": 9.0, "cuda": 1.0}),
-            "b": (("a",), {"cpu": 9.0}),
-            "c": (("b",), {"cpu": 9.0, "cuda": 1.0}),
+            "a": ((), {"cpu": 1.0, "cuda": 2.0}),
+            "b": (("a",), {"cpu": 1.0}),
+            "c": (("b",), {"cpu": 1.0, "cuda": 2.0}),
             "d": (("c",), {"cuda": 1.0}),
             "e": (("d",), {"cuda": 1.0}),
         },
@@ -102,6 +103,18 @@ def test_the_best_end_is_what_min_min_and_max_min_compare() -> None:
     assert starts(max_min(problem)) == {"a": 0.0, "b": 3.0}
 
 
+def test_min_min_counts_the_way_home_of_what_is_requested() -> None:
+    problem = make_problem(
+        {"a": ((), {"cpu": 3.0, "cuda": 2.0}), "b": ((), {"cpu": 2.5})},
+        devices={"cpu:0": "ram", "cuda:0": "vram"},
+        n_bytes={"a": 5.0},
+        links={"up": (0.0, 1.0), "down": (0.0, 1.0)},
+        routes={("ram", "vram"): ("up",), ("vram", "ram"): ("down",)},
+        required=[("a", "ram")],
+    )
+    assert starts(min_min(problem)) == {"b": 0.0, "a": 2.5}
+
+
 @pytest.mark.parametrize("scheduler", [min_min, max_min])
 def test_kept_ends_are_those_of_a_plain_search(scheduler: Callable[[Problem], Schedule]) -> None:
     for seed in range(30):
@@ -113,6 +126,13 @@ def test_kept_ends_are_those_of_a_plain_search(scheduler: Callable[[Problem], Sc
         expected = drafting.place(drafting.room.of(np.array(order, dtype=np.int32)))
         schedule = scheduler(problem)
         assert starts(schedule) == {problem.task_names[t]: expected.start[t] for t in range(problem.n_tasks)}
+
+
+def test_of_too_many_ready_tasks_the_first_ones_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["hetsched.schedule.min_min"], "MAX_READY", 2)
+    problem = make_problem({"a": ((), 3.0), "b": ((), 2.0), "c": ((), 1.0), "d": (("c",), 1.0)})
+    assert starts(min_min(problem)) == {"b": 0.0, "c": 2.0, "d": 3.0, "a": 4.0}
+    assert starts(max_min(problem)) == {"a": 0.0, "b": 3.0, "c": 5.0, "d": 6.0}
 
 
 def plain_order(problem: Problem, devices: tuple[int, ...], *, largest: bool) -> list[int]:
@@ -168,6 +188,21 @@ def test_heteroprio_runs_a_task_anew_where_it_ends_earlier() -> None:
     assert (schedule.device_of("a"), schedule.device_of("b")) == ("cuda:0", "cuda:0")
     assert len(schedule.placements) == 2
     assert schedule.makespan_seconds == 2.0
+
+
+def test_the_device_that_a_task_is_taken_from_goes_on() -> None:
+    """At 1.0 the GPU takes task b from the second CPU, so that both CPUs are there for what follows task e."""
+    problem = make_problem(
+        {
+            "a": ((), {"cpu": 10.0, "cuda": 1.0}),
+            "b": ((), {"cpu": 10.0, "cuda": 1.0}),
+            "e": ((), {"cpu": 1.5}),
+            "f": (("e",), {"cpu": 1.0}),
+            "g": (("e",), {"cpu": 1.0}),
+        },
+        devices={"cpu:0": "ram", "cpu:1": "ram", "cuda:0": "ram"},
+    )
+    assert heteroprio(problem).makespan_seconds == 2.5
 
 
 def test_heteroprio_lets_a_task_end_that_would_not_end_earlier_elsewhere() -> None:

@@ -143,7 +143,9 @@ def test_any_function_is_a_scheduler() -> None:
 
 
 def test_an_unknown_scheduler_is_answered_with_those_there_are() -> None:
-    with pytest.raises(ScheduleError, match="no scheduler 'hefty'; there are auto, .*heft, .*round_robin, single_device"):
+    with pytest.raises(
+        ScheduleError, match=r"no scheduler 'hefty'; there are auto, .*heft, .*round_robin, single_device"
+    ):
         solve(make_problem({"a": ((), 1.0)}), "hefty")
 
 
