@@ -20,7 +20,7 @@ TOLERANCES = (1.0, 1.5)
 WEIGHTS = (0.0, 0.1, 0.3, 0.6, 1.0)
 """What time weighs beside what it costs, at first."""
 
-URGENCY = 16
+URGENCY = 8
 """The time of a task matters the less the shorter the chains through it are, by this power."""
 
 N_REFINEMENTS = 3
@@ -68,7 +68,10 @@ def cheap(drafting: Drafting, rates: Floats, judge: Judge) -> Iterator[Draft]:
     order = drafting.by_rank(upward_ranks(drafting))
     possible = np.isfinite(seconds)
     times, costs = (_scaled(table, possible) for table in (seconds, _times(seconds, rates)))
-    for urgency, tolerance in product((times, times * (_urgency(drafting) ** URGENCY)[:, None]), TOLERANCES):
+    for urgency, tolerance in product(
+        (_scaled(_times(seconds, prices(drafting)), possible), times * (_urgency(drafting) ** URGENCY)[:, None]),
+        TOLERANCES,
+    ):
         found: dict[float, tuple[float, float]] = {}
         weights: Sequence[float] = WEIGHTS
         for _ in range(1 + N_REFINEMENTS):

@@ -9,14 +9,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from strategies import Shape, problems, random_problem
 
-from hetsched.schedule import SCHEDULERS
+from hetsched.schedule import SCHEDULERS, solve
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Schedule
 from hetsched.schedule.validate import Violation, validate
 
 few = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 every_scheduler = pytest.mark.parametrize("name", sorted(SCHEDULERS))
+TIMED = ("exact", "thorough")  # search until their time is up, so that equal problems may get other schedules
 SMALL = Shape(n_tasks=7, n_workers=2, n_gpus=1, second_host=False)
+
+
+def solved(name: str, problem: Problem) -> Schedule:
+    return solve(problem, name, budget_seconds=0.1 if name in TIMED else None)
 
 
 def least_seconds(problem: Problem) -> np.ndarray:
@@ -80,10 +85,10 @@ def optimum(problem: Problem) -> float:
 @given(problem=problems())
 @few
 def test_a_schedule_breaks_no_rule_and_not_its_bound(name: str, problem: Problem) -> None:
-    schedule = SCHEDULERS[name](problem)
+    schedule = solved(name, problem)
     assert validate(problem, schedule) == []
     assert schedule.makespan_seconds >= schedule.lower_bound_seconds
-    assert schedule.lower_bound_seconds == problem.lower_bound_seconds
+    assert schedule.lower_bound_seconds >= problem.lower_bound_seconds
 
 
 @every_scheduler
@@ -92,14 +97,14 @@ def test_a_schedule_breaks_no_rule_and_not_its_bound(name: str, problem: Problem
 def test_no_schedule_and_no_bound_beats_the_exhaustive_optimum(name: str, problem: Problem) -> None:
     best = optimum(problem)
     assert problem.lower_bound_seconds <= best * (1 + 1e-12)
-    assert SCHEDULERS[name](problem).makespan_seconds >= best * (1 - 1e-12)
+    assert solved(name, problem).makespan_seconds >= best * (1 - 1e-12)
 
 
-@every_scheduler
+@pytest.mark.parametrize("name", sorted(SCHEDULERS.keys() - set(TIMED)))
 @given(problem=problems())
 @few
 def test_equal_problems_get_equal_schedules(name: str, problem: Problem) -> None:
-    one, other = SCHEDULERS[name](problem), SCHEDULERS[name](replace(problem))
+    one, other = solved(name, problem), solved(name, replace(problem))
     assert (one.placements, one.transfers, one.evictions) == (other.placements, other.transfers, other.evictions)
 
 
@@ -115,11 +120,11 @@ def test_capacity_is_never_exceeded_where_it_would_be(name: str) -> None:
     for seed in range(60):
         problem = random_problem(seed, Shape(n_tasks=40, n_sources=6))
         boundless = replace(problem, capacity=np.full(problem.n_memories, np.inf))
-        careless = replace(SCHEDULERS[name](boundless), problem=problem)
+        careless = replace(solved(name, boundless), problem=problem)
         if {violation.rule for violation in validate(problem, careless)} != {"capacity"}:
             continue
         n_tight += 1
-        schedule = SCHEDULERS[name](problem)
+        schedule = solved(name, problem)
         n_evictions += len(schedule.evictions)
         assert validate(problem, schedule) == []
     assert n_tight >= 5
@@ -135,7 +140,7 @@ def rules(problem: Problem, schedule: Schedule) -> set[str]:
 @few
 def test_a_broken_schedule_is_caught_by_the_rule_it_breaks(problem: Problem, data: st.DataObject) -> None:
     schedule = SCHEDULERS["heft"](problem)
-    placements = schedule.placements
+    placements, transfers = tuple(schedule.placements), tuple(schedule.transfers)
     chosen = data.draw(st.sampled_from(placements))
     others = tuple(placement for placement in placements if placement is not chosen)
     delay = schedule.makespan_seconds + 1
@@ -159,13 +164,13 @@ def test_a_broken_schedule_is_caught_by_the_rule_it_breaks(problem: Problem, dat
         found = rules(problem, replace(schedule, placements=(*others, late)))
         assert found & {"precedence", "transfer-source"}
 
-    for transfer in schedule.transfers[:3]:
-        rest = tuple(other for other in schedule.transfers if other is not transfer)
+    for transfer in transfers[:3]:
+        rest = tuple(other for other in transfers if other is not transfer)
         assert rules(problem, replace(schedule, transfers=rest)) & {
             "precedence",
             "transfer-source",
             "required",
             "eviction",
         }
-        twice = replace(schedule, transfers=(*schedule.transfers, replace(transfer, start=delay, end=2 * delay)))
+        twice = replace(schedule, transfers=(*transfers, replace(transfer, start=delay, end=2 * delay)))
         assert rules(problem, twice) & {"crossing", "transfer-duration"}

@@ -215,7 +215,7 @@ def test_wrong_override_is_named(refused, override, said):
         (GOOD.replace("device: cpu:0", "parts: 0"), ":12: tasks.product.parts: should be greater than or equal"),
         (GOOD + "run: {scheduler: heftt}\n", ":15: run.scheduler: unknown scheduler 'heftt'; did you mean 'heft'"),
         (GOOD + "run: {executor: loca}\n", ":15: run.executor: unknown executor 'loca'; did you mean 'local'"),
-        (GOOD + "run: {objective: speed}\n", ":15: run.objective: should be 'makespan'; it is 'speed'"),
+        (GOOD + "run: {objective: speed}\n", ":15: run.objective: unknown objective 'speed'; known are: energy,"),
         (GOOD + "run: {platform: none.yaml}\n", ":15: run.platform: there is no file none.yaml"),
         (GOOD + "save: {product: x.npy}\n", ":15: save.product: 'product' is no output; known are: scaled"),
         (GOOD + "save: {scaled: ../x.npy}\n", ":15: save.scaled: '../x.npy' is not below the current folder"),
