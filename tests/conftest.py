@@ -36,6 +36,7 @@ def ray_cluster() -> Iterator[str]:
 
             common = {"node_ip_address": "127.0.0.1", "object_store_memory": 100 * 2**20, "include_dashboard": False}
             head = {"num_cpus": 0, "temp_dir": str(directory), "_system_config": _FAST_HEALTH_CHECKS, **common}
+            Path("/tmp/ray").mkdir(exist_ok=True)  # where Cluster notes its address, wherever its own files are
             cluster = Cluster(initialize_head=True, head_node_args=head)
             for node in clusters.NODES:
                 cluster.add_node(**node, **common)

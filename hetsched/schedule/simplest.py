@@ -11,6 +11,9 @@ from hetsched.schedule.drafts import Draft, Drafting
 TIE = 1e-11
 """Relative; makespans that differ by less are equal."""
 
+MOST_GIVEN_UP = 0.05
+"""Relative; errors of tasks that both schedules run cancel out, so that a larger predicted gain is believed."""
+
 
 def simplest(drafting: Drafting, drafts: list[Draft]) -> tuple[Draft, list[str]]:
     """The draft with the fewest devices, then copies, whose lead is within the error of the best; and why.
@@ -19,7 +22,7 @@ def simplest(drafting: Drafting, drafts: list[Draft]) -> tuple[Draft, list[str]]
     deviations this is the best draft, or the simplest of equally good ones.
     """
     best = min(drafts, key=lambda draft: draft.makespan)
-    error = makespan_deviation(drafting, best)
+    error = min(makespan_deviation(drafting, best), MOST_GIVEN_UP * best.makespan)
     near = [draft for draft in drafts if draft.makespan <= best.makespan * (1 + TIE) + error]
     chosen = min(near, key=lambda draft: (*simplicity(drafting, draft), draft.makespan))
     if chosen.makespan <= best.makespan * (1 + TIE):

@@ -11,6 +11,7 @@ from hetsched.schedule.bounds import balance
 from hetsched.schedule.drafts import Draft, Drafting
 from hetsched.schedule.flat import no_links
 from hetsched.schedule.loops.compiled import Numbers
+from hetsched.schedule.loops.even import even_out
 from hetsched.schedule.problem import Bools, Floats, Ints
 from hetsched.schedule.ranks import downward_ranks, upward_ranks
 
@@ -30,6 +31,9 @@ N_PERMUTED = 3
 """Chains are cut for all sequences of so many devices; of more devices, only for some of them."""
 
 N_BISECTIONS = 50
+
+N_PASSES = {False: 6, True: 20}
+"""Over the tasks, to even loads out, by whether loops are compiled."""
 
 Judge = Callable[[Draft], tuple[float, float]]
 """Scores a draft: less is better."""
@@ -68,10 +72,8 @@ def cheap(drafting: Drafting, rates: Floats, judge: Judge) -> Iterator[Draft]:
     order = drafting.by_rank(upward_ranks(drafting))
     possible = np.isfinite(seconds)
     times, costs = (_scaled(table, possible) for table in (seconds, _times(seconds, rates)))
-    for urgency, tolerance in product(
-        (_scaled(_times(seconds, prices(drafting)), possible), times * (_urgency(drafting) ** URGENCY)[:, None]),
-        TOLERANCES,
-    ):
+    urgent = times * (_urgency(drafting) ** URGENCY)[:, None]
+    for urgency, tolerance in product((times, urgent), TOLERANCES):
         found: dict[float, tuple[float, float]] = {}
         weights: Sequence[float] = WEIGHTS
         for _ in range(1 + N_REFINEMENTS):
@@ -132,6 +134,17 @@ def even(drafting: Drafting) -> Iterator[Draft]:
     topological = drafting.room.of(np.arange(drafting.flat.n_tasks, dtype=np.int32))
     for wanted in (*_apart(drafting), *_cut(drafting, topological), *_cut(drafting, order)):
         yield drafting.place(order, "even", wanted=wanted)
+
+
+def evened(drafting: Drafting, draft: Draft) -> Draft:
+    """A draft on other devices such that loads are even, those of links too."""
+    flat, links, room = drafting.flat, drafting.links, drafting.room
+    n_interpreters = int(drafting.problem.dispatcher.max(initial=-1)) + 1
+    device = draft.device.copy()
+    load = room.floats(flat.n_devices + links.n_links + n_interpreters)
+    reading = room.ints(links.n_values * flat.n_memories)
+    room.call(even_out, flat, links, N_PASSES[room.compiled], device, load, reading)
+    return drafting.place(drafting.by_start(draft), "even", wanted=device)
 
 
 def _apart(drafting: Drafting) -> Iterator[Numbers]:

@@ -24,7 +24,7 @@ from hetsched.schedule.portfolio import portfolio
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Schedule
 from hetsched.schedule.single_device import best_device
-from hetsched.schedule.starts import Fewer, cheap, even, everywhere, rates_by_column
+from hetsched.schedule.starts import Fewer, cheap, even, evened, everywhere, rates_by_column
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,11 @@ SHARE_OF_STARTS = 0.5
 N_FINISHED = 3
 """So many drafts are finished where the best does not keep, when it is, what it promised."""
 
+N_EVENED = 4
+"""Loads are evened out in so many drafts."""
+
 N_SETTLING = 20
+"""A draft is placed anew as its tasks start, so many times at most, until it takes no longer."""
 
 N_ASSIGNMENTS = 1024
 """Where there are no more ways to give the tasks to devices, all of them are tried."""
@@ -191,7 +195,10 @@ class _Search:
         if objective.aim == "energy":
             yield from cheap(drafting, rates_by_column(drafting, problem.busy_watts - problem.idle_watts), self.judge)
         if objective.aim == "throughput":
-            yield from even(drafting)
+            for draft in even(drafting):
+                self.judge(draft)
+            for _, draft in self.best(N_EVENED):
+                yield evened(drafting, draft)
         if objective.aim == "money" or objective.budget_money < math.inf:
             yield from cheap(drafting, rates_by_column(drafting, problem.price_per_hour), self.judge)
             yield from Fewer(drafting, self.judge, min(60, max(12, n_steps(drafting) // 2))).climb()
