@@ -14,6 +14,7 @@ from hetsched.errors import ScheduleError
 from hetsched.schedule.anneal import Annealing, can_anneal
 from hetsched.schedule.cpop import cpop_draft
 from hetsched.schedule.drafts import Draft, Drafting
+from hetsched.schedule.fill import fill_draft
 from hetsched.schedule.finished import finished, replayed, values_are_tight
 from hetsched.schedule.flat import flatten
 from hetsched.schedule.forward_backward import ForwardBackward
@@ -89,6 +90,9 @@ def members(drafting: Drafting) -> Iterator[Draft]:
     order = drafting.by_rank(ranks)
     yield drafting.place(order, "heft")
     yield heft_draft(drafting, "least")
+    if len(drafting.flat.capacity):
+        yield fill_draft(drafting, order)
+        yield fill_draft(drafting, drafting.room.of(np.arange(n_tasks, dtype=np.int32)))
     yield cpop_draft(drafting)
     costs = None
     if affordable(drafting) and n_tasks <= LARGE:

@@ -5,6 +5,9 @@ from strategies import make_problem
 
 from hetsched.errors import ScheduleError
 from hetsched.schedule import SCHEDULERS, solve
+from hetsched.schedule.drafts import Drafting
+from hetsched.schedule.fill import fill_draft
+from hetsched.schedule.finished import finished
 from hetsched.schedule.journal import Journal
 from hetsched.schedule.memory import Holds, Level, tight_memories
 from hetsched.schedule.validate import validate
@@ -166,3 +169,23 @@ def test_persistent_weights_that_do_not_fit_together_send_tasks_elsewhere() -> N
     schedule = solve(problem, "heft")
     assert validate(problem, schedule) == []
     assert sorted(schedule.device_of(name) for name in "abc") == ["cpu:0", "cuda:0", "cuda:0"]
+
+
+def test_filling_one_device_after_another_keeps_static_bytes_within_capacity() -> None:
+    names = [f"t{index}" for index in range(6)]
+    problem = make_problem(
+        {name: (names[:index][-1:], {"cpu": 8.0, "cuda": 1.0}) for index, name in enumerate(names)},
+        devices={"cpu:0": "ram", "cuda:0": "vram:0", "cuda:1": "vram:1"},
+        links={f"{a}-{b}": (0.0, 1.0) for a in ("ram", "vram:0", "vram:1") for b in ("ram", "vram:0", "vram:1")},
+        routes={
+            (a, b): (f"{a}-{b}",) for a in ("ram", "vram:0", "vram:1") for b in ("ram", "vram:0", "vram:1") if a != b
+        },
+        n_bytes=0.0,
+        static_bytes=dict.fromkeys(names, 1.0),
+        capacity={"vram:0": 3.0, "vram:1": 2.0},
+    )
+    drafting = Drafting(problem)
+    schedule = finished(drafting, fill_draft(drafting, list(range(6))))
+    assert [schedule.device_of(name) for name in names] == ["cuda:0"] * 3 + ["cuda:1"] * 2 + ["cpu:0"]
+    assert validate(problem, schedule) == []
+    assert solve(problem).makespan_seconds <= schedule.makespan_seconds
