@@ -6,8 +6,9 @@ doi:10.4230/LIPIcs.CP.2023.3), from the best schedule that other algorithms find
 interpreters and static bytes, not what values take of memories while they are there. What it decides is placed on a
 `Timeline` in its order, and only what this takes, against the bound of the model, counts as proof.
 
-The optimum is that of schedules that run each task once. Where it is proven, equal problems get equally long schedules.
-Which ones, and what is found where time does not suffice, may differ, as CP-SAT searches in several threads.
+The optimum is that of schedules that run each task once and copy along `Ways`, as all schedulers do. If it is proven,
+equal problems get equally long schedules. Which ones, and what is found where time does not suffice, may differ, as
+CP-SAT searches in several threads.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class _Search:
 
     Attributes:
         best: the shortest schedule.
-        bound: seconds that no schedule which runs each task once can beat.
+        bound: seconds that no schedule can beat which runs each task once, and copies along the ways.
     """
 
     def __init__(self, problem: Problem, until: float) -> None:

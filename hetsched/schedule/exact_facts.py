@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
-from hetsched.schedule.memory import require_room
+from hetsched.schedule.memory import require_room, tight_memories
 from hetsched.schedule.problem import Floats, Problem
+from hetsched.schedule.ways import Ways
 
 MOST_UNITS = 1 << 28
 """That a makespan may have to be certain: CP-SAT multiplies such numbers, and the products of larger ones overflow."""
@@ -34,7 +36,7 @@ class Facts:
     Attributes:
         groups: of devices.
         is_large: there is too much to model; the rest is left out.
-        moving: least seconds of moving each value over any hops, inf without a way, shape (values, memories, memories).
+        moving: seconds of each value along its ways, inf without one, shape (n_values, n_memories, n_memories).
         arrival: when sources can be in each memory, shape (n_values, n_memories).
 
     Raises:
@@ -56,7 +58,7 @@ class Facts:
         self.is_large = n_terms > MAX_TERMS
         if self.is_large:
             return
-        self.moving = _least_seconds(problem)
+        self.moving = _moving(problem)
         origins = np.where(problem.resident, 0.0, np.inf)
         self.arrival = (origins[:, :, None] + self.moving).min(axis=1)
 
@@ -74,16 +76,22 @@ class Facts:
         return numbers[numbers <= horizon]
 
 
-def _least_seconds(problem: Problem) -> Floats:
-    joined = np.isfinite(problem.latency)
-    per_byte = np.where(joined, problem.seconds_per_byte, 0.0)
-    cost = problem.latency + problem.value_bytes[:, None, None] * per_byte
-    cost[problem.persistent] = np.where(joined, 0.0, np.inf)
-    cost[~(problem.may_hold[:, :, None] & problem.may_hold[:, None, :])] = np.inf
-    cost[:, range(problem.n_memories), range(problem.n_memories)] = 0.0
-    for middle in range(problem.n_memories):
-        cost = np.minimum(cost, cost[:, :, middle, None] + cost[:, None, middle, :])
-    return cost
+def _moving(problem: Problem) -> Floats:
+    moving = np.full((problem.n_values, problem.n_memories, problem.n_memories), np.inf)
+    moving[:, range(problem.n_memories), range(problem.n_memories)] = 0.0
+    ways = Ways(problem, tight_memories(problem)).of_value
+    like: dict[int, list[int]] = {}
+    for value, table in enumerate(ways):
+        like.setdefault(id(table), []).append(value)
+    for values in like.values():
+        for source, row in enumerate(ways[values[0]]):
+            for way in chain.from_iterable(row):
+                seconds = np.zeros(len(values))
+                for hop in way:
+                    seconds = seconds + hop.latency + problem.value_bytes[values] * hop.seconds_per_byte
+                    moving[values, source, hop.target] = np.minimum(moving[values, source, hop.target], seconds)
+    moving[problem.persistent] = np.where(np.isfinite(moving[problem.persistent]), 0.0, np.inf)
+    return moving
 
 
 @dataclass(frozen=True, slots=True)

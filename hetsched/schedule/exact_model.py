@@ -1,13 +1,14 @@
 """What `exact` tells CP-SAT: a Problem in whole units of time, as optional intervals on groups of like devices.
 
 Everything is rounded down, and what the model leaves out only makes schedules longer. So its optimum is a lower bound:
-on every schedule that runs each task once.
+on every schedule that runs each task once, and copies values along their ways.
 """
 
 from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import TypeAlias
 
 import numpy as np
 from ortools.sat.python import cp_model
@@ -25,7 +26,7 @@ MAX_HOPS = 20_000
 STATIC_UNITS = 1 << 40
 """In which a memory's capacity is counted."""
 
-Literal = cp_model.IntVar
+Literal: TypeAlias = cp_model.IntVar
 
 
 class Model:
@@ -79,7 +80,7 @@ class Model:
                 renamed[group] = name
         for task, options in enumerate(self.on):
             for group, literal in options.items():
-                self.model.add_hint(literal, group == renamed[chosen[task]])
+                self.model.add_hint(literal, int(group == renamed[chosen[task]]))
             self.model.add_hint(self.start[task], min(self._horizon, self._scale.units(placed[task].start)))
 
     def _time(self) -> cp_model.IntVar:
