@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from hetsched.errors import GraphError, ScheduleError
+from hetsched.platform.platform import HOST_KIND
 from hetsched.schedule.objective import MAKESPAN, Objective
 from hetsched.schedule.problem import Bools, Floats, Ints, Problem
 from hetsched.schedule.ways import cheapest_next
@@ -111,6 +112,8 @@ def assemble(
         required=required,
         expected_runs=expected_runs,
         contention=contention,
+        dispatcher=_dispatchers(platform),
+        dispatch_seconds=np.full(len(graph.tasks), _dispatch_seconds(platform)),
         idle_watts=np.array([device.idle_watts for device in platform.devices]),
         busy_watts=np.array([device.busy_watts for device in platform.devices]),
         price_per_hour=np.array([device.price_per_hour for device in platform.devices]),
@@ -140,6 +143,21 @@ def _sizes(graph: FrozenGraph) -> list[int | None]:
     examples = {id(value.spec): value for value in graph.values}
     sizes = {spec: value.n_bytes for spec, value in examples.items()}
     return [sizes[id(value.spec)] for value in graph.values]
+
+
+def _dispatchers(platform: Platform) -> Ints:
+    """The process whose interpreter starts the tasks of each device; emulated devices have clocks of their own."""
+    if platform.emulated:
+        return np.full(len(platform.devices), -1, dtype=np.int32)
+    number = {process.name: index for index, process in enumerate(platform.processes)}
+    process_of = {memory.name: number[memory.process] for memory in platform.memories}
+    return np.array([process_of[device.memory] for device in platform.devices], dtype=np.int32)
+
+
+def _dispatch_seconds(platform: Platform) -> float:
+    """How long starting the smallest operation keeps an interpreter to itself, as measured on the CPUs."""
+    measured = [d.rates.overhead_seconds for d in platform.devices if d.kind == HOST_KIND and d.rates is not None]
+    return max(measured, default=0.0)
 
 
 def _direct_costs(platform: Platform, memory_of: Mapping[str, int]) -> tuple[Floats, Floats]:

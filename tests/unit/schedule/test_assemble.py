@@ -9,7 +9,7 @@ from hetsched.errors import GraphError, ScheduleError
 from hetsched.graph.frozen import FrozenGraph, NodeOptions, Operand, Task, Value
 from hetsched.graph.ops import Op
 from hetsched.graph.values import ObjectSpec, TensorSpec
-from hetsched.platform.platform import Device, Host, Link, Memory, Platform, Process, Route
+from hetsched.platform.platform import Device, Host, Link, Memory, Platform, Process, Rates, Route
 from hetsched.schedule import solve
 from hetsched.schedule.assemble import UNKNOWN_BYTES, assemble
 from hetsched.schedule.problem import Problem
@@ -293,3 +293,14 @@ def test_a_platform_of_nothing_but_devices_on_demand() -> None:
     everything = on_demand(*(device.name for device in PLATFORM.devices))
     with pytest.raises(GraphError, match="node 'h': no device of platform 'two hosts' takes tasks that do not name it"):
         problem_of(graph_(), everything)
+
+
+def test_tasks_of_one_process_share_its_interpreter_unless_it_is_emulated() -> None:
+    rates = Rates({"float32": 1e9}, 1e9, 4e-6)
+    devices = tuple(replace(device, rates=rates) for device in PLATFORM.devices)
+    graph, times = graph_(), Times(np.ones((2, 2)), np.zeros((2, 2)), np.array([0, 0, 1, 0], dtype=np.int32))
+    problem = assemble(graph, PLATFORM.with_devices(devices), times)
+    assert problem.dispatcher.tolist() == [0, 0, 0, 1]
+    assert problem.dispatch_seconds.tolist() == [4e-6, 4e-6]
+    emulated = assemble(graph, replace(PLATFORM.with_devices(devices), emulated=True), times)
+    assert emulated.dispatcher.tolist() == [-1, -1, -1, -1]

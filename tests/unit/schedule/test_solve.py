@@ -1,9 +1,14 @@
 """The schedulers by name, and what each of them decides on small problems."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from strategies import make_problem
 
 from hetsched.errors import ScheduleError
+from hetsched.plan.lower import lower
+from hetsched.plan.simulate import simulate
 from hetsched.schedule import SCHEDULERS, solve
 from hetsched.schedule.drafts import Drafting
 from hetsched.schedule.problem import Problem
@@ -159,3 +164,19 @@ def test_a_budget_is_some_time(budget: float) -> None:
 def test_a_scheduler_of_ones_own_must_return_a_schedule() -> None:
     with pytest.raises(ScheduleError, match="the scheduler returned a NoneType; it must return a Schedule"):
         solve(make_problem({"a": ((), 1.0)}), lambda _problem: None)  # type: ignore[arg-type,return-value] # the point
+
+
+def test_tiny_tasks_stay_on_one_worker_where_one_interpreter_starts_them_all() -> None:
+    problem = make_problem(
+        dict.fromkeys([f"t{index}" for index in range(40)], ((), 2e-6)), devices={"cpu:0": "ram", "cpu:1": "ram"}
+    )
+    shared = replace(problem, dispatcher=np.array([0, 0]), dispatch_seconds=np.full(40, 2e-6))
+    assert {placement.device for placement in solve(problem).placements} == {0, 1}
+    schedule = solve(shared)
+    assert {placement.device for placement in schedule.placements} == {0}
+    assert validate(shared, schedule) == []
+    longer = replace(shared, seconds=np.full((40, 1), 2e-5))
+    schedule = solve(longer)
+    assert {placement.device for placement in schedule.placements} == {0, 1}
+    assert validate(longer, schedule) == []
+    assert simulate(lower(longer, schedule), longer).makespan_seconds == pytest.approx(schedule.makespan_seconds)
