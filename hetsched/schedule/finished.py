@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetsched.schedule.drafts import Draft, Drafting
-from hetsched.schedule.memory import tight_memories
+from hetsched.schedule.fill import no_room
+from hetsched.schedule.memory import require_room, tight_memories
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.rows import Rows
 from hetsched.schedule.schedule import Placement, Schedule, Transfer
@@ -24,7 +25,7 @@ LATE = 1e-9
 
 def values_are_tight(problem: Problem) -> bool:
     """Whether values could overflow a memory: then only a `Timeline` knows what fits when."""
-    return problem.values_take_room and bool(tight_memories(problem))
+    return problem.values_take_room and bool(problem.value_bytes.any()) and bool(tight_memories(problem))
 
 
 def finished(drafting: Drafting, draft: Draft, notes: Iterable[str] = ()) -> Schedule:
@@ -33,6 +34,9 @@ def finished(drafting: Drafting, draft: Draft, notes: Iterable[str] = ()) -> Sch
     Raises:
         ScheduleError: no schedule has these devices and this order.
     """
+    if draft.makespan == np.inf and len(drafting.flat.capacity):
+        require_room(drafting.problem, drafting.problem.device_seconds.tolist())
+        raise no_room(drafting, draft.name)
     if draft.makespan == np.inf or values_are_tight(drafting.problem):
         return replayed(drafting, draft, notes)
     copies = _booked(drafting, draft) if drafting.links.n_links else _free_copies(drafting, draft)

@@ -5,6 +5,7 @@ The amount of work is counted in passes and steps, not measured in seconds, so t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from hetsched.errors import ScheduleError
 from hetsched.schedule.anneal import Annealing, can_anneal
 from hetsched.schedule.cpop import cpop_draft
 from hetsched.schedule.drafts import Draft, Drafting
-from hetsched.schedule.fill import fill_draft
+from hetsched.schedule.fill import fill_draft, packed_draft
 from hetsched.schedule.finished import finished, replayed, values_are_tight
 from hetsched.schedule.flat import flatten
 from hetsched.schedule.forward_backward import ForwardBackward
@@ -65,7 +66,7 @@ def auto(problem: Problem) -> Schedule:
     drafting = Drafting(problem)
     if values_are_tight(problem):
         return _with_room(drafting)
-    drafts = [draft for draft in portfolio(drafting) if draft.makespan < float("inf")]
+    drafts = [draft for draft in portfolio(drafting) if draft.makespan < math.inf]
     if not drafts:
         return finished(drafting, heft_draft(drafting))
     chosen, notes = simplest(drafting, drafts)
@@ -75,8 +76,8 @@ def auto(problem: Problem) -> Schedule:
 def portfolio(drafting: Drafting) -> list[Draft]:
     """Drafts of all members, the simplest first, then what search made of the best of them."""
     drafts = list(members(drafting))
-    best = distinct(drafts)
-    if best[0].makespan > drafting.problem.lower_bound_seconds * (1 + TIE):
+    best = [draft for draft in distinct(drafts) if draft.makespan < math.inf]
+    if best and best[0].makespan > drafting.problem.lower_bound_seconds * (1 + TIE):
         drafts += _searched(drafting, best[:N_STARTS])
     return drafts
 
@@ -93,6 +94,7 @@ def members(drafting: Drafting) -> Iterator[Draft]:
     if len(drafting.flat.capacity):
         yield fill_draft(drafting, order)
         yield fill_draft(drafting, drafting.room.of(np.arange(n_tasks, dtype=np.int32)))
+        yield packed_draft(drafting, order)
     yield cpop_draft(drafting)
     costs = None
     if affordable(drafting) and n_tasks <= LARGE:
@@ -162,14 +164,14 @@ def n_steps(drafting: Drafting) -> int:
     n_tasks = drafting.flat.n_tasks
     if not room_for(n_tasks).compiled:
         return min(300, 12_000 // n_tasks, 120_000 // (n_tasks + len(drafting.flat.read_task)))
-    return min(3000, int((12e-3 + 9e-6 * n_tasks) / (35e-9 * n_tasks)))
+    return min(3000, int((12e-3 + 9e-6 * n_tasks) / (35e-9 * n_tasks * (1 + n_tasks / LARGE))))
 
 
 def _with_room(drafting: Drafting) -> Schedule:
     """The best of replays in which nothing overflows, single devices among them."""
     found: list[Schedule] = []
     failed: ScheduleError | None = None
-    drafts = [draft for draft in distinct(list(members(drafting))) if draft.makespan < float("inf")]
+    drafts = [draft for draft in distinct(list(members(drafting))) if draft.makespan < math.inf]
     for make in (best_device, *(lambda _, draft=draft: replayed(drafting, draft) for draft in drafts[:N_REPLAYS])):
         try:
             found.append(make(drafting.problem))

@@ -1,5 +1,8 @@
 """Schedules of memories that overflow: waiting, dropping, copying out, giving up."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from strategies import make_problem
 
@@ -189,3 +192,24 @@ def test_filling_one_device_after_another_keeps_static_bytes_within_capacity() -
     assert [schedule.device_of(name) for name in names] == ["cuda:0"] * 3 + ["cuda:1"] * 2 + ["cpu:0"]
     assert validate(problem, schedule) == []
     assert solve(problem).makespan_seconds <= schedule.makespan_seconds
+
+
+def test_static_bytes_that_fit_nowhere_are_answered_with_a_capacity_that_does() -> None:
+    tasks = {name: ((), {"cuda": 1.0}) for name in "abc"}
+    devices = {"cuda:0": "vram:0", "cuda:1": "vram:1"}
+    problem = make_problem(
+        tasks, devices=devices, static_bytes=dict.fromkeys("abc", 6.0), capacity={"vram:0": 10.0, "vram:1": 7.0}
+    )
+    for scheduler in ("auto", "heft", "single_device"):
+        with pytest.raises(ScheduleError, match="this capacity would do: vram:0 with 12 instead of 10 bytes"):
+            solve(problem, scheduler)
+    enough = replace(problem, capacity=np.array([12.0, 7.0]))
+    assert validate(enough, solve(enough)) == []
+
+
+def test_what_fits_only_when_packed_well_is_packed() -> None:
+    n_bytes = {"a": 2.0, "b": 2.0, "c": 4.0, "d": 3.0, "e": 3.0}
+    tasks = {name: ((), {"cuda": 1.0}) for name in n_bytes}
+    devices = {"cuda:0": "vram:0", "cuda:1": "vram:1"}
+    problem = make_problem(tasks, devices=devices, static_bytes=n_bytes, capacity={"vram:0": 7.0, "vram:1": 7.0})
+    assert validate(problem, solve(problem)) == []
