@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from hetsched.errors import GraphError, ScheduleError
-from hetsched.platform.platform import HOST_KIND
 from hetsched.schedule.objective import MAKESPAN, Objective
 from hetsched.schedule.problem import Bools, Floats, Ints, Problem
 from hetsched.schedule.ways import cheapest_next
@@ -155,9 +154,9 @@ def _dispatchers(platform: Platform) -> Ints:
 
 
 def _dispatch_seconds(platform: Platform) -> float:
-    """How long starting the smallest operation keeps an interpreter to itself, as measured on the CPUs."""
-    measured = [d.rates.overhead_seconds for d in platform.devices if d.kind == HOST_KIND and d.rates is not None]
-    return max(measured, default=0.0)
+    """How long starting an operation keeps an interpreter to itself: no longer than the least that one ever takes."""
+    measured = [device.rates.overhead_seconds for device in platform.devices if device.rates is not None]
+    return min(measured, default=0.0)
 
 
 def _direct_costs(platform: Platform, memory_of: Mapping[str, int]) -> tuple[Floats, Floats]:
