@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from hetsched.schedule.drafts import Draft, Drafting
+from hetsched.schedule.single_device import ONE_DEVICE
 
 TIE = 1e-11
 """Relative; makespans that differ by less are equal."""
@@ -18,12 +19,15 @@ MOST_GIVEN_UP = 0.05
 def simplest(drafting: Drafting, drafts: list[Draft]) -> tuple[Draft, list[str]]:
     """The draft with the fewest devices, then copies, whose lead is within the error of the best; and why.
 
-    The error of a makespan is that of its longest chain of tasks, their deviations taken as independent. Without
-    deviations this is the best draft, or the simplest of equally good ones.
+    Never one that is longer than the best of those on a single device. The error of a makespan is that of its longest
+    chain of tasks, their deviations taken as independent. Without deviations this is the best draft, or the simplest
+    of equally good ones.
     """
     best = min(drafts, key=lambda draft: draft.makespan)
     error = min(makespan_deviation(drafting, best), MOST_GIVEN_UP * best.makespan)
-    near = [draft for draft in drafts if draft.makespan <= best.makespan * (1 + TIE) + error]
+    alone = min((draft.makespan for draft in drafts if draft.name == ONE_DEVICE), default=math.inf)
+    limit = min(best.makespan * (1 + TIE) + error, alone)
+    near = [draft for draft in drafts if draft.makespan <= limit]
     chosen = min(near, key=lambda draft: (*simplicity(drafting, draft), draft.makespan))
     if chosen.makespan <= best.makespan * (1 + TIE):
         return chosen, []

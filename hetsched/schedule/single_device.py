@@ -12,6 +12,9 @@ from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Schedule
 from hetsched.schedule.timeline import Timeline
 
+ONE_DEVICE = "single_device"
+"""The name of these schedules."""
+
 MAX_PLACES = 16
 """Of more places than that, only the first of each kind of device is tried."""
 
@@ -35,7 +38,7 @@ def device_draft(drafting: Drafting, device: int) -> Draft:
     """All tasks on one device of the flat form, in topological order."""
     n_tasks = drafting.flat.n_tasks
     order = drafting.room.of(np.arange(n_tasks, dtype=np.int32))
-    return drafting.place(order, "single_device", wanted=drafting.room.ints(n_tasks, device))
+    return drafting.place(order, ONE_DEVICE, wanted=drafting.room.ints(n_tasks, device))
 
 
 def everything_on(problem: Problem, device: int) -> Schedule:
@@ -47,7 +50,7 @@ def everything_on(problem: Problem, device: int) -> Schedule:
         timeline.place(task, chosen)
         if chosen != device:
             elsewhere.append(task)
-    return timeline.finish("single_device", _notes(problem, device, elsewhere))
+    return timeline.finish(ONE_DEVICE, _notes(problem, device, elsewhere))
 
 
 def distinct_devices(drafting: Drafting) -> list[int]:

@@ -24,16 +24,22 @@ WEIGHTS = (0.0, 0.1, 0.3, 0.6, 1.0)
 URGENCY = 8
 """The time of a task matters the less the shorter the chains through it are, by this power."""
 
+N_PARTS = 8
+"""Of the tasks that could cost less elsewhere, so many parts are moved one after another, at first."""
+
 N_REFINEMENTS = 3
 """So many times weights are tried between the best and those next to it."""
 
 N_PERMUTED = 3
 """Chains are cut for all sequences of so many devices; of more devices, only for some of them."""
 
+MAX_CELLS = 2_000_000
+"""Of more tasks times devices, nothing is cut."""
+
 N_BISECTIONS = 50
 
-N_PASSES = {False: 6, True: 20}
-"""Over the tasks, to even loads out, by whether loops are compiled."""
+N_PASSES = 6
+"""Over the tasks, to even loads out."""
 
 Judge = Callable[[Draft], tuple[float, float]]
 """Scores a draft: less is better."""
@@ -60,13 +66,13 @@ def prices(drafting: Drafting) -> Floats:
     return balance(seconds_by_column(drafting), n_devices).prices
 
 
-def cheap(drafting: Drafting, rates: Floats, judge: Judge) -> Iterator[Draft]:
+def cheap(drafting: Drafting, rates: Floats, judge: Judge) -> None:
     """Tasks where a mix of time and what it costs is least, several weights tried, the best of them more closely.
 
     Args:
         drafting: the problem.
         rates: what one second of each column costs.
-        judge: which of them are good.
+        judge: is given all drafts.
     """
     seconds = seconds_by_column(drafting)
     order = drafting.by_rank(upward_ranks(drafting))
@@ -79,10 +85,58 @@ def cheap(drafting: Drafting, rates: Floats, judge: Judge) -> Iterator[Draft]:
         for _ in range(1 + N_REFINEMENTS):
             for weight in weights:
                 mixed = np.where(possible, weight * urgency + (1 - weight) * costs, np.inf)
-                draft = _where_cheap(drafting, order, mixed, tolerance)
-                found[weight] = judge(draft)
-                yield draft
+                found[weight] = judge(_where_cheap(drafting, order, mixed, tolerance))
             weights = _beside_best(found)
+
+
+def frugal(drafting: Drafting, draft: Draft, rates: Floats, judge: Judge, n_tries: int) -> None:
+    """Move tasks to where they cost least, many at once where that makes the draft better, and fewer where not.
+
+    Args:
+        drafting: the problem.
+        draft: what to begin with.
+        rates: what one second of each column costs.
+        judge: is given all drafts.
+        n_tries: drafts to be made, at most.
+    """
+    order, best, device = drafting.order_of(draft), judge(draft), np.asarray(draft.device, dtype=np.int32)
+    cheaper, there = _cheaper(drafting, device, rates)
+    waiting = [part for part in np.array_split(cheaper, N_PARTS)[::-1] if len(part)]
+    while waiting and n_tries:
+        part, n_tries = waiting.pop(), n_tries - 1
+        moved = _moved(drafting, device, part, there)
+        found = judge(drafting.place(order, "frugal", wanted=drafting.room.of(moved)))
+        if found < best:
+            best, device = found, moved
+        elif len(part) > 1:
+            waiting += np.array_split(part, 2)[::-1]
+
+
+def _cheaper(drafting: Drafting, device: Ints, rates: Floats) -> tuple[Ints, Ints]:
+    """Tasks that cost less elsewhere, first those that lose little urgent time for it; and where each costs least."""
+    seconds, tasks = seconds_by_column(drafting), np.arange(len(device))
+    here = np.asarray(drafting.flat.column, dtype=np.int64)[device]
+    costs = _times(seconds, rates)
+    there = costs.argmin(axis=1).astype(np.int32)
+    saved = costs[tasks, here] - costs[tasks, there]
+    lost = (seconds[tasks, there] - seconds[tasks, here]) * _urgency(drafting) ** URGENCY
+    cheaper = np.flatnonzero(saved > 0).astype(np.int32)
+    return cheaper[np.argsort(lost[cheaper] / saved[cheaper], kind="stable")], there
+
+
+def _moved(drafting: Drafting, device: Ints, part: Ints, there: Ints) -> Ints:
+    """Devices of the tasks when some move, each to the least busy device of a column."""
+    seconds, column = seconds_by_column(drafting), np.asarray(drafting.flat.column, dtype=np.int64)
+    moved = device.copy()
+    busy = np.bincount(device, weights=seconds[np.arange(len(device)), column[device]], minlength=len(column))
+    busy -= np.bincount(device[part], weights=seconds[part, column[device[part]]], minlength=len(column))
+    choices = [np.flatnonzero(column == number) for number in range(seconds.shape[1])]
+    for task in part.tolist():
+        devices = choices[there[task]]
+        target = devices[busy[devices].argmin()]
+        busy[target] += seconds[task, there[task]]
+        moved[task] = target
+    return moved
 
 
 def _urgency(drafting: Drafting) -> Floats:
@@ -118,14 +172,24 @@ def _where_cheap(drafting: Drafting, order: Numbers, costs: Floats, tolerance: f
 
 def everywhere(drafting: Drafting, n_most: int) -> Iterator[Draft]:
     """All ways to give the tasks to devices, if there are not too many; tasks in one order."""
-    flat = drafting.flat
-    seconds = seconds_by_column(drafting)[:, np.asarray(flat.column, dtype=np.int64)]
-    possible = np.isfinite(seconds)
-    if np.log(np.maximum(possible.sum(axis=1), 1)).sum() > np.log(n_most) + 1e-9:
-        return
+    possible = np.isfinite(seconds_by_column(drafting)).tolist()
+    alike = _alike(drafting, apart=True)
+    column = drafting.flat.column
+    ways: list[tuple[int, ...]] = [()]
+    for row in possible:
+        kinds = [kind for kind in alike if row[column[kind[0]]]]
+        ways = [(*way, device) for way in ways for kind in kinds for device in _used_or_next(kind, way)]
+        if len(ways) > n_most:
+            return
     order = drafting.by_rank(upward_ranks(drafting))
-    for wanted in product(*(np.flatnonzero(row).tolist() for row in possible)):
-        yield drafting.place(order, "exhaustive", wanted=drafting.room.of(np.array(wanted, dtype=np.int32)))
+    for way in ways:
+        yield drafting.place(order, "exhaustive", wanted=drafting.room.of(np.array(way, dtype=np.int32)))
+
+
+def _used_or_next(kind: list[int], way: tuple[int, ...]) -> list[int]:
+    """Devices of one kind up to the first that does nothing yet: the others that do nothing are no different."""
+    n_used = sum(device in way for device in kind)
+    return kind[: n_used + 1]
 
 
 def even(drafting: Drafting) -> Iterator[Draft]:
@@ -143,7 +207,7 @@ def evened(drafting: Drafting, draft: Draft) -> Draft:
     device = draft.device.copy()
     load = room.floats(flat.n_devices + links.n_links + n_interpreters)
     reading = room.ints(links.n_values * flat.n_memories)
-    room.call(even_out, flat, links, N_PASSES[room.compiled], device, load, reading)
+    room.call(even_out, flat, links, N_PASSES, device, load, reading)
     return drafting.place(drafting.by_start(draft), "even", wanted=device)
 
 
@@ -170,7 +234,7 @@ def _apart(drafting: Drafting) -> Iterator[Numbers]:
 def _cut(drafting: Drafting, order: Numbers) -> Iterator[Numbers]:
     """Devices of the tasks when an order is cut into one piece for each device, as even as can be."""
     flat, room = drafting.flat, drafting.room
-    if not flat.n_tasks:
+    if not 0 < flat.n_tasks * flat.n_devices <= MAX_CELLS:
         return
     tasks = np.asarray(order, dtype=np.int64)
     seconds = seconds_by_column(drafting)[tasks][:, np.asarray(flat.column, dtype=np.int64)]
@@ -222,27 +286,24 @@ class Fewer:
     """
 
     def __init__(self, drafting: Drafting, judge: Judge, n_most: int) -> None:
-        """``n_most`` sets of devices are tried."""
+        """``judge`` is given all drafts; about ``n_most`` sets of devices are tried."""
         self._drafting = drafting
         self._judge = judge
         self._n_most = n_most
         self._kinds = _alike(drafting)
         self._tried: dict[tuple[int, ...], tuple[float, float]] = {}
-        self.found: list[Draft] = []
 
-    def climb(self) -> list[Draft]:
-        """Drafts, from one device of each kind and from all devices."""
+    def climb(self) -> None:
+        """Start from one device of each kind, and from all devices."""
         sizes = tuple(map(len, self._kinds))
-        n_kinds = len(sizes)
-        ones = [tuple(int(kind == only) for kind in range(n_kinds)) for only in range(n_kinds)]
-        for start in dict.fromkeys([*ones, sizes]):
+        ones = np.eye(len(sizes), dtype=np.int64).tolist()
+        for start in dict.fromkeys([*map(tuple, ones), sizes]):
             counts = start
             while len(self._tried) < self._n_most:
                 best = min([counts, *self._beside(counts)], key=self._score)
                 if best == counts:
                     break
                 counts = best
-        return self.found
 
     def _beside(self, counts: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
         """One more, or one less, or all of one kind."""
@@ -255,9 +316,7 @@ class Fewer:
     def _score(self, counts: tuple[int, ...]) -> tuple[float, float]:
         if counts not in self._tried:
             chosen = [device for kind, count in zip(self._kinds, counts, strict=True) for device in kind[:count]]
-            drafts = list(_as_usual(only(self._drafting, chosen)))
-            self.found += drafts
-            self._tried[counts] = min(map(self._judge, drafts))
+            self._tried[counts] = min(map(self._judge, _as_usual(only(self._drafting, chosen))))
         return self._tried[counts]
 
 
@@ -268,13 +327,19 @@ def _as_usual(drafting: Drafting) -> Iterator[Draft]:
         yield _where_cheap(drafting, order, _times(seconds_by_column(drafting), prices(drafting)), TOLERANCES[-1])
 
 
-def _alike(drafting: Drafting) -> list[list[int]]:
-    """Devices of the flat form that take the same time and cost the same, by kind."""
+def _alike(drafting: Drafting, apart: bool = False) -> list[list[int]]:
+    """Devices of the flat form that take the same time and cost the same, by kind.
+
+    Args:
+        drafting: of the problem.
+        apart: those of different memories, or with different interpreters, are of different kinds.
+    """
     flat, problem = drafting.flat, drafting.problem
     found: dict[tuple[float, ...], list[int]] = {}
     for device, index in enumerate(drafting.form.devices):
         rates = (problem.idle_watts[index], problem.busy_watts[index], problem.price_per_hour[index])
-        found.setdefault((flat.column[device], *map(float, rates)), []).append(device)
+        where = (flat.memory[device], flat.dispatcher[device]) if apart else ()
+        found.setdefault((flat.column[device], *where, *map(float, rates)), []).append(device)
     return list(found.values())
 
 

@@ -9,22 +9,25 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from heapq import nsmallest
 
 import numpy as np
 
 from hetsched.errors import ScheduleError
 from hetsched.schedule.drafts import Draft, Drafting
-from hetsched.schedule.finished import finished
+from hetsched.schedule.finished import finished, values_are_tight
+from hetsched.schedule.flat import flatten
 from hetsched.schedule.late_acceptance import LateAcceptance
+from hetsched.schedule.loops.compiled import Room
 from hetsched.schedule.loops.room import Aim
-from hetsched.schedule.objective import AIMS, FORBIDDEN, MAKESPAN, Figures, Objective
+from hetsched.schedule.objective import AIMS, FORBIDDEN, LIMIT_ROUNDING, MAKESPAN, Figures, Objective
 from hetsched.schedule.portfolio import portfolio
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Schedule
 from hetsched.schedule.single_device import best_device
-from hetsched.schedule.starts import Fewer, cheap, even, evened, everywhere, rates_by_column
+from hetsched.schedule.starts import Fewer, cheap, even, evened, everywhere, frugal, rates_by_column
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,9 @@ Progress = Callable[[float, float], None]
 
 N_STARTS = 3
 """Late acceptance starts from so many drafts, and goes on from the best."""
+
+N_NEAR, SOFT = 2, 10.0
+"""And from so many that pass the limits, but would be better if each percent by which they do cost ten."""
 
 N_AGAIN = 2
 """From the best so many times, each with other random numbers."""
@@ -43,14 +49,23 @@ SHARE_OF_STARTS = 0.5
 N_FINISHED = 3
 """So many drafts are finished where the best does not keep, when it is, what it promised."""
 
-N_EVENED = 4
-"""Loads are evened out in so many drafts."""
+N_EVENED = 3
+"""Loads are evened out in so many drafts; in more of them where there are few tasks."""
 
-N_SETTLING = 20
-"""A draft is placed anew as its tasks start, so many times at most, until it takes no longer."""
+N_BETWEEN = 3
+"""Between the fastest schedule and the cheapest one, so many deadlines are tried."""
 
-N_ASSIGNMENTS = 1024
+N_PARETO = 16
+"""So many schedules are made of drafts that do not dominate each other."""
+
+N_ASSIGNMENTS = 4096
 """Where there are no more ways to give the tasks to devices, all of them are tried."""
+
+N_OF_ALL = 20
+"""Of all those ways, so many are looked at further."""
+
+MIN_TRIES, MAX_TRIES = 12, 60
+"""So many sets of devices are tried, and so many moves of tasks that save joules."""
 
 TIE = 1e-9
 """What the makespan weighs beside the aim, both relative."""
@@ -78,16 +93,32 @@ def tradeoff(problem: Problem, budget_seconds: float | None = None, progress: Pr
 
 
 def pareto(problem: Problem) -> list[Schedule]:
-    """Schedules none of which is better than another in makespan, joules and money together; the fastest first."""
+    """Schedules none of which is better than another in makespan, joules and money together; the fastest first.
+
+    They are the best that the searches of these aims saw, some of them with deadlines in between.
+    """
     drafting = Drafting(problem)
-    drafts: list[Draft] = []
-    for aim in AIMS:
-        search = _Search(drafting, Objective(aim))
-        search.run(None, None)
-        drafts += search.drafts
-    drafts = [drafts[row] for row in _undominated([_rough_figures(drafting, draft) for draft in drafts])]
-    schedules = [finished(drafting, _settled(drafting, draft)) for draft in drafts]
+    usual = portfolio(drafting)
+    drafts = _seen(drafting, usual, MAKESPAN)
+    fastest = min((draft.makespan for draft in drafts), default=0.0)
+    for aim, rates in (("energy", problem.busy_watts), ("money", problem.price_per_hour)):
+        if rates.any():
+            found = _seen(drafting, usual, Objective(aim))
+            slowest = found[0].makespan if found else 0.0
+            drafts += found
+            for deadline in np.geomspace(fastest, slowest, N_BETWEEN + 2)[1:-1] if slowest > fastest > 0 else ():
+                drafts += _seen(drafting, usual, Objective(aim, deadline_seconds=float(deadline)))
+    rows = _undominated([_rough_figures(drafting, draft) for draft in drafts])
+    spread = np.linspace(0, len(rows) - 1, min(len(rows), N_PARETO)).round().astype(np.int64)
+    schedules = list(_finished(drafting, [drafts[rows[index]] for index in spread])) or [best_device(problem)]
     return [schedules[row] for row in _undominated([_three(schedule.figures) for schedule in schedules])]
+
+
+def _seen(drafting: Drafting, usual: Iterable[Draft], objective: Objective) -> list[Draft]:
+    """All drafts that the search for an objective judges, the best first."""
+    search = _Search(drafting, objective)
+    search.run(usual, None, None)
+    return [draft for _, draft in search.best()]
 
 
 def aim_of(drafting: Drafting, objective: Objective) -> Aim:
@@ -110,34 +141,27 @@ def aim_of(drafting: Drafting, objective: Objective) -> Aim:
 
 def _best(problem: Problem, budget_seconds: float | None = None, progress: Progress | None = None) -> Schedule:
     """The best schedule found; where no draft keeps the limits, one that passes them by little."""
-    drafting = Drafting(problem)
+    drafting = Drafting(problem, None if budget_seconds is None else flatten(problem, Room(compiled=True)))
     search = _Search(drafting, problem.objective)
-    search.run(budget_seconds, progress)
+    search.run(None, budget_seconds, progress)
+    best = search.best(N_FINISHED)
     made: list[Schedule] = []
-    for score, draft in search.best(N_FINISHED):
-        try:
-            made.append(finished(drafting, _settled(drafting, draft)))
-        except ScheduleError as error:  # full memories can stop one draft and not another
-            log.debug("%s cannot be finished: %s", draft.name, error)
-            continue
-        if _value(made[-1]) <= score * (1 + TIE):
+    for schedule in _finished(drafting, [draft for _, draft in best]):
+        made.append(schedule)
+        if _value(schedule) <= best[0][0] * (1 + TIE):
             break
-    else:
+    if not made or values_are_tight(problem):
         made.append(best_device(problem))
     return min(made, key=lambda schedule: (_value(schedule), schedule.makespan_seconds))
 
 
-def _settled(drafting: Drafting, draft: Draft) -> Draft:
-    """The draft, or one like it, that takes no longer when its tasks are placed as they start.
-
-    Copies are booked on links in the order of the tasks that read them, so that another order can delay one.
-    """
-    for _ in range(N_SETTLING):
-        placed = drafting.place(drafting.by_start(draft), draft.name, wanted=draft.device)
-        if placed.makespan <= draft.makespan:
-            break
-        draft = placed
-    return draft
+def _finished(drafting: Drafting, drafts: Iterable[Draft]) -> Iterator[Schedule]:
+    """Schedules of drafts, as far as there are any: full memories can stop one draft and not another."""
+    for draft in drafts:
+        try:
+            yield finished(drafting, draft)
+        except ScheduleError as error:
+            log.debug("%s cannot be finished: %s", draft.name, error)
 
 
 def _value(schedule: Schedule) -> float:
@@ -145,26 +169,24 @@ def _value(schedule: Schedule) -> float:
 
 
 class _Search:
-    """Drafts of a problem, judged by an objective.
-
-    Attributes:
-        drafts: all that were judged.
-    """
+    """Drafts of a problem, judged by an objective."""
 
     def __init__(self, drafting: Drafting, objective: Objective) -> None:
         self._drafting = drafting
         self._objective = objective
         self._aim = aim_of(drafting, objective)
+        self._unlimited = aim_of(drafting, Objective(objective.aim))
         self._scored: dict[tuple[float, float], Draft] = {}
-        self.drafts: list[Draft] = []
+        self._near: dict[tuple[float, float], Draft] = {}
 
-    def run(self, budget_seconds: float | None, progress: Progress | None) -> None:
-        """Judge all starts, and search from the best; Ctrl-C ends what has a budget."""
+    def run(self, usual: Iterable[Draft] | None, budget_seconds: float | None, progress: Progress | None) -> None:
+        """Judge the usual drafts and those that suit the aim, and search from the best; Ctrl-C ends the search."""
         pace = _Pace(n_steps(self._drafting), budget_seconds, progress)
-        for draft in portfolio(self._drafting):
+        for draft in portfolio(self._drafting) if usual is None else usual:
             self.judge(draft)
-        for draft in self._suited():
+        for draft in self._best_of_all():
             self.judge(draft)
+        self._suited()
         if self._drafting.flat.n_tasks:
             try:
                 self._late_acceptance(pace)
@@ -178,46 +200,63 @@ class _Search:
         if draft.makespan == math.inf:
             return math.inf, math.inf
         drafting = self._drafting
-        placed = drafting.place(drafting.by_start(draft), draft.name, wanted=draft.device)
+        placed = drafting.place(drafting.order_of(draft), draft.name, wanted=draft.device)
         key = drafting.score(placed, self._aim), placed.makespan
-        if key not in self._scored:
-            self._scored[key] = placed
-            self.drafts.append(placed)
+        self._scored.setdefault(key, placed)
+        if key[0] >= FORBIDDEN:
+            soft = drafting.score(placed, self._unlimited) * (1 + SOFT * (key[0] / FORBIDDEN - 1))
+            self._near.setdefault((soft, placed.makespan), placed)
         return key
 
-    def best(self, n: int) -> list[tuple[float, Draft]]:
-        """Score and draft of the best few."""
+    def best(self, n: int | None = None) -> list[tuple[float, Draft]]:
+        """Score and draft of the best few, or of all."""
         return [(key[0], self._scored[key]) for key in sorted(self._scored)[:n]]
 
-    def _suited(self) -> Iterator[Draft]:
+    def _best_of_all(self) -> list[Draft]:
+        """The best ways to give the tasks to devices, if all can be tried."""
+        tried = (
+            (self._drafting.score(draft, self._aim), draft.makespan, number, draft)
+            for number, draft in enumerate(everywhere(self._drafting, N_ASSIGNMENTS))
+        )
+        return [draft for *_, draft in nsmallest(N_OF_ALL, tried)]
+
+    def _suited(self) -> None:
+        """Judge drafts that suit the aim."""
         drafting, problem, objective = self._drafting, self._drafting.problem, self._objective
-        yield from everywhere(drafting, N_ASSIGNMENTS)
+        n_tasks = max(drafting.flat.n_tasks, 1)
+        n_tries = min(MAX_TRIES, max(MIN_TRIES, n_steps(drafting) // 2))
         if objective.aim == "energy":
-            yield from cheap(drafting, rates_by_column(drafting, problem.busy_watts - problem.idle_watts), self.judge)
+            rates = rates_by_column(drafting, problem.busy_watts - problem.idle_watts)
+            cheap(drafting, rates, self.judge)
+            for _, draft in self.best(1):
+                frugal(drafting, draft, rates, self.judge, n_tries)
         if objective.aim == "throughput":
             for draft in even(drafting):
                 self.judge(draft)
-            for _, draft in self.best(N_EVENED):
-                yield evened(drafting, draft)
+            for _, draft in self.best(max(N_EVENED, min(4 * N_EVENED, 600 // n_tasks))):
+                self.judge(evened(drafting, draft))
         if objective.aim == "money" or objective.budget_money < math.inf:
-            yield from cheap(drafting, rates_by_column(drafting, problem.price_per_hour), self.judge)
-            yield from Fewer(drafting, self.judge, min(60, max(12, n_steps(drafting) // 2))).climb()
+            Fewer(drafting, self.judge, n_tries).climb()
 
     def _late_acceptance(self, pace: _Pace) -> None:
-        starts = self.best(N_STARTS)
+        best = self.best(N_STARTS)
         aim = self._aim
-        if starts and starts[0][0] < FORBIDDEN:
-            score, draft = starts[0]
+        if best and best[0][0] < FORBIDDEN:
+            score, draft = best[0]
             aim = aim._replace(tie=TIE * score / draft.makespan if draft.makespan > 0 else 0.0)
-        for number, (_, draft) in enumerate(starts, start=1):
+        near = [self._near[key] for key in sorted(self._near)[:N_NEAR] if not best or key[0] < best[0][0]]
+        starts = [draft for _, draft in best] + near
+        for number, draft in enumerate(starts, start=1):
             self._improve(draft, aim, pace, SHARE_OF_STARTS * number / len(starts), number)
         for number in range(1, N_AGAIN + 1):
             until = SHARE_OF_STARTS + (1 - SHARE_OF_STARTS) * number / N_AGAIN
             for _, draft in self.best(1):
-                self._improve(draft, aim, pace, until, N_STARTS + number)
+                self._improve(draft, aim, pace, until, len(starts) + number)
 
     def _improve(self, draft: Draft, aim: Aim, pace: _Pace, until: float, seed: int) -> None:
-        search = LateAcceptance(self._drafting, draft, aim, seed)
+        drafting = self._drafting
+        by_start = drafting.place(drafting.by_start(draft), draft.name, wanted=draft.device)
+        search = LateAcceptance(drafting, by_start if by_start.makespan <= draft.makespan else draft, aim, seed)
         try:
             pace.run(search, until)
         finally:
@@ -273,25 +312,32 @@ def n_steps(drafting: Drafting) -> int:
 def _limits_not_kept(problem: Problem, schedule: Schedule) -> str:
     """Which limit cannot be kept, and what could be."""
     objective, figures = problem.objective, schedule.figures
-    fastest = min(figures, _best(replace(problem, objective=MAKESPAN)).figures)
-    if fastest.makespan_seconds > objective.deadline_seconds * (1 + TIE):
+    deadline, budget = objective.deadline_seconds, objective.budget_money
+    fastest = min(figures, _figures_for(problem, MAKESPAN))
+    if fastest.makespan_seconds > deadline * (1 + LIMIT_ROUNDING):
         return (
-            f"no schedule was found that ends within deadline_seconds={objective.deadline_seconds:.6g}: the shortest "
-            f"takes {fastest.makespan_seconds:.6g} s, and none can take less than {problem.lower_bound_seconds:.6g} s"
+            f"no schedule was found that ends within deadline_seconds={deadline:.6g}: the shortest takes "
+            f"{fastest.makespan_seconds:.6g} s, and none can take less than {problem.lower_bound_seconds:.6g} s; "
+            "raise the deadline"
         )
-    cheapest = min(figures, _best(replace(problem, objective=Objective("money"))).figures, key=lambda f: f.money)
-    if cheapest.money > objective.budget_money * (1 + TIE):
+    cheapest = min(figures, _figures_for(problem, Objective("money")), key=lambda found: found.money)
+    if cheapest.money > budget * (1 + LIMIT_ROUNDING):
         return (
-            f"no schedule was found that costs at most budget_money={objective.budget_money:.6g}: the cheapest costs "
-            f"{cheapest.money:.6g}, and takes {cheapest.makespan_seconds:.6g} s"
+            f"no schedule was found that costs at most budget_money={budget:.6g}: the cheapest costs "
+            f"{cheapest.money:.6g}, and takes {cheapest.makespan_seconds:.6g} s; raise the budget"
         )
-    in_budget = _best(replace(problem, objective=replace(objective, aim="makespan", deadline_seconds=math.inf))).figures
-    in_time = _best(replace(problem, objective=replace(objective, aim="money", budget_money=math.inf))).figures
+    in_budget = _figures_for(problem, Objective(budget_money=budget))
+    in_time = _figures_for(problem, Objective("money", deadline_seconds=deadline))
     return (
-        f"no schedule was found that keeps both deadline_seconds={objective.deadline_seconds:.6g} and "
-        f"budget_money={objective.budget_money:.6g}: within the budget the shortest takes "
-        f"{in_budget.makespan_seconds:.6g} s; within the deadline the cheapest costs {in_time.money:.6g}"
+        f"no schedule was found that keeps both deadline_seconds={deadline:.6g} and budget_money={budget:.6g}: within "
+        f"the budget the shortest takes {in_budget.makespan_seconds:.6g} s, and within the deadline the cheapest costs "
+        f"{in_time.money:.6g}; raise one of them"
     )
+
+
+def _figures_for(problem: Problem, objective: Objective) -> Figures:
+    """Of the best schedule found for another objective."""
+    return _best(replace(problem, objective=objective)).figures
 
 
 def _three(figures: Figures) -> tuple[float, float, float]:

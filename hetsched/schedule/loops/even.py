@@ -5,8 +5,8 @@ from __future__ import annotations
 from hetsched.schedule.flat import Flat, FlatLinks
 from hetsched.schedule.loops.compiled import Numbers, helper
 
-LEAST_GAIN = 1e-9
-"""A move has to gain more, in the sum of powers, than rounding could."""
+LEAST_GAIN, LEAST_PASS = 1e-9, 1e-3
+"""What a move, and a pass, has to gain in the sum of powers: more than rounding could, and some of the largest."""
 
 NO_WAY = 1e30
 
@@ -26,28 +26,34 @@ def even_out(flat: Flat, links: FlatLinks, n_passes: int, device: Numbers, load:
     """
     n_columns, place_ptr, place_device = flat.n_columns, flat.place_ptr, flat.place_device
     _count(flat, links, device, load, reading)
-    scale = 0.0
-    for resource in range(len(load)):
-        scale = max(scale, load[resource])
+    scale = _largest(load)
     for _ in range(n_passes if scale > 0 else 0):
-        gained = False
+        gained, largest = 0.0, _largest(load)
         for task in range(flat.n_tasks):
             for place in range(flat.n_places):
-                if not flat.seconds[task * n_columns + flat.place_column[place]] < NO_WAY:
-                    continue
+                seconds = flat.seconds[task * n_columns + flat.place_column[place]]
                 old, other = device[task], -1
                 for position in range(place_ptr[place], place_ptr[place + 1]):
                     candidate = place_device[position]
                     if candidate != old and (other < 0 or load[candidate] < load[other]):
                         other = candidate
-                if other < 0:
+                if other < 0 or not load[other] + seconds <= largest:
                     continue
-                if _move(flat, links, device, load, reading, scale, task, other) < -LEAST_GAIN:
-                    gained = True
+                change = _move(flat, links, device, load, reading, scale, task, other)
+                if change < -LEAST_GAIN:
+                    gained -= change
                 else:
                     _move(flat, links, device, load, reading, scale, task, old)
-        if not gained:
+        if gained <= LEAST_PASS * (largest / scale) ** 8:
             break
+
+
+@helper
+def _largest(load: Numbers) -> float:
+    largest = 0.0
+    for resource in range(len(load)):
+        largest = max(largest, load[resource])
+    return largest
 
 
 @helper

@@ -180,3 +180,15 @@ def test_tiny_tasks_stay_on_one_worker_where_one_interpreter_starts_them_all() -
     assert {placement.device for placement in schedule.placements} == {0, 1}
     assert validate(longer, schedule) == []
     assert simulate(lower(longer, schedule), longer).makespan_seconds == pytest.approx(schedule.makespan_seconds)
+
+
+def test_what_predictions_cannot_tell_apart_is_as_simple_as_can_be_and_says_so() -> None:
+    tasks = {"a": ((), {"cpu": 10.0, "cuda": 9.8}), "b": (("a",), {"cpu": 10.0, "cuda": 10.1})}
+    problem = make_problem(tasks, deviation=0.5, n_bytes=0.0, **GPU)
+    schedule = solve(problem)
+    assert {placement.device for placement in schedule.placements} == {1}
+    assert schedule.makespan_seconds == solve(problem, "single_device").makespan_seconds
+    assert "within its error" in schedule.notes[0]
+    certain = solve(replace(problem, deviation=np.zeros((2, 2))))
+    assert {placement.device for placement in certain.placements} == {0, 1}
+    assert certain.notes == ()
