@@ -43,6 +43,9 @@ SHARE_OF_STARTS = 0.4
 HOT, WARM, COLD = 2e-2, 5e-3, 5e-4
 """Temperatures over the makespan: at the start, when the best start is chosen, and at the end."""
 
+COOL = 1e-3
+"""The highest temperature where memories are short of static bytes: what fills them one by one is easily upset."""
+
 N_TRIES = 12
 """Moves that are compared for one annealing step."""
 
@@ -148,14 +151,16 @@ def relaxed(drafting: Drafting) -> Drafting:
 
 def _annealed(drafting: Drafting, starts: list[Draft], n_all: int) -> list[Draft]:
     share = max(1, int(n_all * SHARE_OF_STARTS / len(starts)))
+    scale = COOL / HOT if len(drafting.flat.capacity) else 1.0
+    hot, warm, cold = (scale * temperature for temperature in (HOT, WARM, COLD))
     ended = []
     for draft in starts:
         annealing = Annealing(drafting, draft)
-        annealing.run(share, HOT * draft.makespan, WARM * draft.makespan, N_TRIES)
+        annealing.run(share, hot * draft.makespan, warm * draft.makespan, N_TRIES)
         ended.append(annealing.best(draft.name + "+annealing"))
     best = min(ended, key=lambda draft: draft.makespan)
     annealing = Annealing(drafting, best)
-    annealing.run(max(1, n_all - share * len(starts)), WARM * best.makespan, COLD * best.makespan, N_TRIES)
+    annealing.run(max(1, n_all - share * len(starts)), warm * best.makespan, cold * best.makespan, N_TRIES)
     return [*ended, annealing.best(best.name)]
 
 

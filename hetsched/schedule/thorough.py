@@ -15,7 +15,7 @@ from hetsched.schedule.flat import flatten
 from hetsched.schedule.late_acceptance import LateAcceptance
 from hetsched.schedule.loops.compiled import Room
 from hetsched.schedule.objective import MAKESPAN
-from hetsched.schedule.portfolio import auto, distinct, portfolio
+from hetsched.schedule.portfolio import COOL, auto, distinct, portfolio
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Schedule
 from hetsched.schedule.simplest import TIE
@@ -32,13 +32,16 @@ ROUND_SECONDS = 0.03
 """About what passes between two looks at the clock."""
 
 N_STARTS = 4
-"""Different schedules that annealing starts from."""
+"""Annealing starts from what so many algorithms found, as schedules of one are often alike."""
 
-CYCLES = (0.3, 0.7)
-"""Shares of the budget: to choose among the starts, and to go on from the best of them."""
+CYCLES = ((0.1, COOL, 1e-4), (0.3, 5e-2, 1e-2))
+"""Share of the budget for all starts together, and temperatures over the makespan from when to when.
 
-HOT, WARM, COLD = 5e-2, 1e-2, 1e-4
-"""Temperatures over the makespan, as in `portfolio`."""
+First cool, as long chains of short tasks fall apart in the heat, then hot, as few long tasks do not move without it.
+"""
+
+LAST = (1e-2, 1e-4)
+"""Temperatures for the rest of the budget, from the best of all."""
 
 
 def thorough(problem: Problem, budget_seconds: float = BUDGET_SECONDS, progress: Progress | None = None) -> Schedule:
@@ -103,16 +106,18 @@ class _Search:
         return min([*self._drafts, *found], key=lambda draft: draft.makespan)
 
     def _anneal(self) -> None:
-        starts = self._drafts[:N_STARTS]
-        left = self._budget_seconds - self._spent
-        for number, draft in enumerate(starts, start=1):
-            annealing = Annealing(self._drafting, draft, seed=number)
-            self._running.append(annealing)
-            self._cool(annealing, HOT, WARM, self._spent + CYCLES[0] * left / len(starts))
-        best = self.best()
-        annealing = Annealing(self._drafting, best, seed=len(starts) + 1)
+        by_algorithm = {draft.name.partition("+")[0]: draft for draft in reversed(self._drafts)}  # the best of each
+        starts = sorted(by_algorithm.values(), key=lambda draft: draft.makespan)[:N_STARTS]
+        left, end = self._budget_seconds - self._spent, self._spent
+        for share, hot, cold in CYCLES:
+            for draft in starts:
+                annealing = Annealing(self._drafting, draft, seed=len(self._running) + 1)
+                self._running.append(annealing)
+                end += share * left / len(starts)
+                self._cool(annealing, hot, cold, end)
+        annealing = Annealing(self._drafting, self.best(), seed=len(self._running) + 1)
         self._running.append(annealing)
-        self._cool(annealing, WARM, COLD, self._budget_seconds)
+        self._cool(annealing, *LAST, self._budget_seconds)
 
     def _cool(self, annealing: Annealing, hot: float, cold: float, until: float) -> None:
         scale = annealing.makespan

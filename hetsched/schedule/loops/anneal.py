@@ -128,7 +128,7 @@ def anneal(flat: Flat, state: Sequences, n_steps: int, n_tries: int, makespan: f
                 if makespan < state.best[0] * (1 - CLOSE):
                     _keep(flat, state, makespan)
             continue
-        moved, target, where = _find_move(flat, state, n_critical, limit, n_tries, -1, -1)
+        moved, target, where = _find_move(flat, state, n_critical, limit, n_tries, -1, -1, True)
         if moved < 0:
             continue
         source, whence = device_of[moved], position[moved]
@@ -152,12 +152,12 @@ def _move_together(flat: Flat, state: Sequences, n_critical: int, limit: float) 
     """Move a critical task, and with it others; returns the makespan, -1 if that was too long and is undone.
 
     Either neighbours in the graph follow to the same device, as a task alone only adds copies where they are dear. Or
-    a task of that device takes its place, as long tasks find no room where there is none.
+    a task of that device takes its place, as long tasks, or many bytes, find no room where there is none.
     """
     random, position, device_of = state.random, state.position, state.device
     moved, whence, source = state.moved, state.whence, state.source
     swap = _draw(random) % 2 == 0
-    task, target, where = _find_move(flat, state, n_critical, math.inf, 1, -1, -1)
+    task, target, where = _find_move(flat, state, n_critical, math.inf, 1, -1, -1, not swap)
     n_moved = 0
     makespan = -1.0
     while task >= 0:
@@ -169,7 +169,7 @@ def _move_together(flat: Flat, state: Sequences, n_critical: int, limit: float) 
         if makespan < 0:
             break
         _tails(flat, state)
-        if makespan <= limit or n_moved == len(moved) or (swap and n_moved == 2):
+        if (makespan <= limit and _fits(flat, state)) or n_moved == len(moved) or (swap and n_moved == 2):
             break
         if swap:
             other = state.sequence[target * flat.n_tasks + _draw(random) % state.length[target]]
@@ -178,8 +178,8 @@ def _move_together(flat: Flat, state: Sequences, n_critical: int, limit: float) 
             other = _neighbour(flat, task, random)
         if other < 0 or other == task or device_of[other] == target:
             break
-        task, target, where = _find_move(flat, state, n_critical, math.inf, 1, other, target)
-    if 0 <= makespan <= limit:
+        task, target, where = _find_move(flat, state, n_critical, math.inf, 1, other, target, True)
+    if 0 <= makespan <= limit and _fits(flat, state):
         return makespan
     for index in range(n_moved - 1, -1, -1):
         _move(flat, state, moved[index], source[index], whence[index])
@@ -187,6 +187,15 @@ def _move_together(flat: Flat, state: Sequences, n_critical: int, limit: float) 
         _heads(flat, state, state.head)
         _tails(flat, state)
     return -1.0
+
+
+@helper
+def _fits(flat: Flat, state: Sequences) -> bool:
+    """Whether no memory holds more static bytes than it has room for."""
+    fits = True
+    for memory in range(len(flat.capacity)):
+        fits = fits and state.used[memory] <= flat.capacity[memory]
+    return fits
 
 
 @helper
@@ -335,7 +344,7 @@ def _move(flat: Flat, state: Sequences, task: int, target: int, where: int) -> N
 
 @helper
 def _find_move(
-    flat: Flat, state: Sequences, n_critical: int, limit: float, n_tries: int, only: int, target: int
+    flat: Flat, state: Sequences, n_critical: int, limit: float, n_tries: int, only: int, target: int, strict: bool
 ) -> tuple[int, int, int]:
     """A critical task, a device, and where in its sequence, the task itself not counted; (-1, 0, 0) if none is found.
 
@@ -360,9 +369,10 @@ def _find_move(
         device = _draw(random) % n_devices if target < 0 else target
         duration = all_seconds[task * n_columns + column_of[device]]
         memory = memory_of[device]
-        if duration == math.inf or (
-            len(capacity) and memory != memory_of[device_of[task]] and used[memory] + static[task] > capacity[memory]
-        ):
+        if duration == math.inf:
+            continue
+        moves = strict and len(capacity) and memory != memory_of[device_of[task]]
+        if moves and used[memory] + static[task] > capacity[memory]:
             continue
         ready = start[start_row[task] * n_memories + memory]
         makers_end = -1.0
