@@ -192,14 +192,22 @@ def _decide(
 ) -> Decision:
     """The search over candidates; the graph as given, on the platform as given, is the first of them and wins ties."""
     best: Decision | None = None
+    least, failed = (math.inf, math.inf), None
     for candidate, machine in candidates(graph, platform):
-        problem, schedule = _schedule(candidate, machine, scheduler, objective, model, expected_runs)
+        try:
+            problem, schedule = _schedule(candidate, machine, scheduler, objective, model, expected_runs)
+        except ScheduleError as error:  # what one candidate cannot keep another may
+            failed = failed or error
+            continue
         constants = {value.name for value in candidate.constants}
         plan = lower(problem, schedule, constants=constants, platform=machine.name)
         predicted = simulate_plan(plan, problem)
-        if best is None or predicted.makespan_seconds < best.predicted.makespan_seconds:
-            best = Decision(candidate, machine, problem, schedule, plan, predicted)
-    assert best is not None, "the given graph on the given platform is always a candidate"
+        figures = schedule.figures._replace(makespan_seconds=predicted.makespan_seconds)
+        score = objective.score(figures), figures.makespan_seconds
+        if best is None or score < least:
+            best, least = Decision(candidate, machine, problem, schedule, plan, predicted), score
+    if best is None:
+        raise failed or AssertionError("the given graph on the given platform is always a candidate")
     ops = {task.name: task.op.name for task in best.graph.tasks}
     return replace(best, predicted=best.predicted.with_ops(ops))
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from hetsched.errors import ScheduleError
+from hetsched.schedule.auto import auto
 from hetsched.schedule.cpop import cpop
 from hetsched.schedule.exact import exact
 from hetsched.schedule.heft import heft
 from hetsched.schedule.heteroprio import heteroprio
 from hetsched.schedule.min_min import max_min, min_min
+from hetsched.schedule.objective import MAKESPAN
 from hetsched.schedule.optimistic import optimistic
+from hetsched.schedule.pace import Progress
 from hetsched.schedule.peft import peft
-from hetsched.schedule.portfolio import auto
 from hetsched.schedule.priced_affinity import priced_affinity
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.round_robin import round_robin
 from hetsched.schedule.schedule import Schedule, Scheduler
 from hetsched.schedule.single_device import best_device
-from hetsched.schedule.thorough import BUDGET_SECONDS, Progress, thorough
+from hetsched.schedule.thorough import BUDGET_SECONDS, thorough
 
 SCHEDULERS: dict[str, Scheduler] = {
     "auto": auto,
@@ -34,6 +36,10 @@ SCHEDULERS: dict[str, Scheduler] = {
     "round_robin": round_robin,
 }
 """Every scheduler by the name that users give."""
+
+
+KNOW_OBJECTIVES = ("auto", "thorough")
+"""Schedulers that minimise other things than the makespan, and keep limits."""
 
 
 def solve(
@@ -63,6 +69,11 @@ def solve(
         return made
     if scheduler not in SCHEDULERS:
         raise ScheduleError(f"there is no scheduler {scheduler!r}; there are {', '.join(sorted(SCHEDULERS))}")
+    if problem.objective != MAKESPAN and scheduler not in KNOW_OBJECTIVES:
+        raise ScheduleError(
+            f"scheduler {scheduler!r} minimises the makespan and knows no limits; objective=, deadline_seconds= and "
+            f"budget_money= need {' or '.join(map(repr, KNOW_OBJECTIVES))}"
+        )
     if scheduler == "thorough" or (scheduler == "auto" and budget_seconds is not None):
         return thorough(problem, budget_seconds or BUDGET_SECONDS, progress)
     if scheduler == "exact" and budget_seconds is not None:

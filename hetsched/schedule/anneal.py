@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from hetsched.schedule.drafts import Draft, Drafting
-from hetsched.schedule.loops.anneal import Sequences, anneal, fill
+from hetsched.schedule.loops.anneal import anneal
 from hetsched.schedule.loops.compiled import Numbers
+from hetsched.schedule.loops.sequences import Sequences, fill
 
 MAX_CELLS = 40_000_000
 """Sequences have room for all tasks on each device; where that would be more, nothing is annealed."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from hetsched.schedule.flat import FlatProblem
+from hetsched.schedule.flat import FlatProblem, flatten
 from hetsched.schedule.loops.compiled import Numbers, Room
 from hetsched.schedule.loops.place import GAPS, place
 from hetsched.schedule.loops.room import Aim, Chosen, Gaps, Order, Stays
 from hetsched.schedule.loops.score import score
-from hetsched.schedule.objective import AIMS, MAKESPAN
+from hetsched.schedule.objective import AIMS, Objective
 from hetsched.schedule.problem import Floats, Ints, Problem
 
 
@@ -48,12 +48,15 @@ class Drafting:
         self.no_ban = self.room.ints(0)
         self.nothing_ahead = self.room.floats(0)
 
+    @property
+    def _n_resources(self) -> int:
+        """Devices, links and interpreters."""
+        return self.flat.n_devices + self.links.n_links + int(self.problem.dispatcher.max(initial=-1)) + 1
+
     @cached_property
     def _scratch(self) -> tuple[Gaps, Stays, Chosen]:
         room, flat, links = self.room, self.flat, self.links
-        processes = int(self.problem.dispatcher.max(initial=-1)) + 1
-        n_resources = flat.n_devices + links.n_links + processes
-        n_stays = 0
+        n_resources, n_stays = self._n_resources, 0
         if links.n_links:
             moves = len(links.read_value) + len(links.wanted_value)
             n_stays = (
@@ -101,21 +104,27 @@ class Drafting:
         )
         return Draft(chosen.device.copy(), chosen.start.copy(), chosen.end.copy(), makespan, name, order)
 
-    @cached_property
-    def aim(self) -> Aim:
-        """The problem's objective in numbers."""
-        problem, objective, room = self.problem, self.problem.objective, self.room
-        order = list(self.form.devices)
-        idle, busy = problem.idle_watts[order], problem.busy_watts[order]
+    def relaxed(self) -> Drafting:
+        """The problem without what only placing can take care of: links that are busy, and interpreters."""
+        if not self.links.n_links and not len(self.flat.dispatch):
+            return self
+        problem = replace(self.problem, contention=False, dispatch_seconds=np.zeros(self.flat.n_tasks))
+        return Drafting(problem, flatten(problem, self.room))
+
+    def aim_for(self, objective: Objective) -> Aim:
+        """An objective in numbers, without ties."""
+        problem, room = self.problem, self.room
+        devices = list(self.form.devices)
+        idle, busy = problem.idle_watts[devices], problem.busy_watts[devices]
         return Aim(
             kind=AIMS.index(objective.aim),
             deadline_seconds=objective.deadline_seconds,
             budget_money=objective.budget_money,
             idle_watts=float(idle.sum()),
             extra_watts=room.of(busy - idle),
-            price_per_second=room.of(problem.price_per_hour[order] / 3600),
+            price_per_second=room.of(problem.price_per_hour[devices] / 3600),
             tie=0.0,
-            load=room.floats(0 if objective == MAKESPAN else self.flat.n_devices + self.links.n_links),
+            load=room.floats(self._n_resources),
         )
 
     def score(self, draft: Draft, aim: Aim) -> float:

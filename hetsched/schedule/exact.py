@@ -23,11 +23,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hetsched.errors import ScheduleError
+from hetsched.schedule.auto import auto
 from hetsched.schedule.drafts import Drafting
 from hetsched.schedule.exact_facts import Facts, Scale, exact_scale
 from hetsched.schedule.finished import finished, values_are_tight
 from hetsched.schedule.heft import heft
-from hetsched.schedule.portfolio import auto, portfolio
+from hetsched.schedule.portfolio import portfolio
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Schedule
 from hetsched.schedule.timeline import Timeline

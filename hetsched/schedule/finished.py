@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hetsched.errors import ScheduleError
 from hetsched.schedule.drafts import Draft, Drafting
 from hetsched.schedule.fill import no_room
 from hetsched.schedule.memory import require_room, tight_memories
@@ -34,10 +35,9 @@ def finished(drafting: Drafting, draft: Draft, notes: Iterable[str] = ()) -> Sch
     Raises:
         ScheduleError: no schedule has these devices and this order.
     """
-    if draft.makespan == np.inf and len(drafting.flat.capacity):
-        require_room(drafting.problem, drafting.problem.device_seconds.tolist())
-        raise no_room(drafting, draft.name)
-    if draft.makespan == np.inf or values_are_tight(drafting.problem):
+    if draft.makespan == np.inf:
+        raise no_schedule(drafting, draft.name)
+    if values_are_tight(drafting.problem):
         return replayed(drafting, draft, notes)
     copies = _booked(drafting, draft) if drafting.links.n_links else _free_copies(drafting, draft)
     return replayed(drafting, draft, notes) if copies is None else _schedule(drafting, *copies, notes)
@@ -53,6 +53,22 @@ def replayed(drafting: Drafting, draft: Draft, notes: Iterable[str] = ()) -> Sch
     for task in map(int, drafting.by_start(draft)):
         timeline.place(task, timeline.best(task, prefer=(drafting.form.devices[int(draft.device[task])],)))
     return timeline.finish(draft.name, notes)
+
+
+def no_schedule(drafting: Drafting, name: str) -> ScheduleError:
+    """The error of an algorithm that finds none: what stands in the way of placing the tasks one after another."""
+    problem = drafting.problem
+    try:
+        require_room(problem, problem.device_seconds.tolist())
+        if len(drafting.flat.capacity):
+            return no_room(drafting, name)
+        timeline = Timeline(problem)
+        for task in range(problem.n_tasks):
+            timeline.place(task, timeline.best(task))
+        timeline.finish(name)
+    except ScheduleError as error:
+        return error
+    return ScheduleError(f"{name} finds no schedule of {problem.name}, though there is one: scheduler='auto'")
 
 
 _Copies = tuple[Numeric, Numeric, Numeric, Numeric, Numeric]
@@ -155,7 +171,7 @@ def _copies_of_sources(drafting: Drafting, draft: Draft, chosen: Numeric) -> _Co
     return value, source, stop, start * still, end * still
 
 
-def _is_late(drafting: Drafting, draft: Draft, memory: Numeric, copies: tuple[Numeric | Numeric, ...]) -> bool:
+def _is_late(drafting: Drafting, draft: Draft, memory: Numeric, copies: _Copies) -> bool:
     """Whether a copy ends after a reader of it starts; on single hops it cannot."""
     if drafting.form.ways.max_hops < 2:
         return False

@@ -151,14 +151,12 @@ class FlatProblem(NamedTuple):
 
     Attributes:
         devices: the Problem's index of each device here.
-        floor_seconds: how long bringing sources to where they are required takes at least.
     """
 
     room: Room
     devices: tuple[int, ...]
     flat: Flat
     links: FlatLinks
-    floor_seconds: float
     ways: FlatWays
 
     def origin(self, problem: Problem, value: int, memory: int) -> int:
@@ -181,7 +179,7 @@ def flatten(problem: Problem, room: Room | None = None) -> FlatProblem:
     edges = _Edges(problem)
     folded = _folded_sources(problem)
     start_row, start = _start_rows(problem, ways, folded)
-    finish_row, finish, floor = _finish_rows(problem, ways)
+    finish_row, finish = _finish_rows(problem, ways)
     static = np.isfinite(problem.capacity).any() and problem.static_bytes.any()
     dispatched = problem.dispatch_seconds.any()
     flat = Flat(
@@ -217,7 +215,7 @@ def flatten(problem: Problem, room: Room | None = None) -> FlatProblem:
         dispatch=room.of(problem.dispatch_seconds if dispatched else np.zeros(0)),
     )
     links = _flat_links(problem, room, ways, folded)
-    return FlatProblem(room, tuple(order), flat, links, floor, ways)
+    return FlatProblem(room, tuple(order), flat, links, ways)
 
 
 def _columns(problem: Problem, order: Numeric) -> tuple[Numeric, Numeric]:
@@ -320,21 +318,17 @@ def _arrival(problem: Problem, ways: FlatWays, value: int) -> Numeric:
     return np.where(np.isfinite(moving), 0.0, np.inf) if problem.persistent[value] else moving
 
 
-def _finish_rows(problem: Problem, ways: FlatWays) -> tuple[Numeric, Numeric, float]:
-    """Row 0 is for tasks that write nothing that is required; also the time that required sources take."""
+def _finish_rows(problem: Problem, ways: FlatWays) -> tuple[Numeric, Numeric]:
+    """Row 0 is for tasks that write nothing that is required."""
     rows = np.zeros(problem.n_tasks, dtype=np.int32)
     found: dict[int, Numeric] = {}
-    floor = 0.0
     for value, memory in problem.required:
         task = int(problem.producer[value])
-        if task < 0:
-            if not (problem.resident[value, memory] or problem.persistent[value]):
-                floor = max(floor, float(_arrival(problem, ways, value)[memory]))
-            continue
-        delivery = ways.seconds(problem, value)[:, memory]
-        found[task] = np.maximum(found[task], delivery) if task in found else delivery
+        if task >= 0:
+            delivery = ways.seconds(problem, value)[:, memory]
+            found[task] = np.maximum(found[task], delivery) if task in found else delivery
     rows[list(found)] = np.arange(1, len(found) + 1)
-    return rows, np.stack([np.zeros(problem.n_memories), *found.values()]), floor
+    return rows, np.stack([np.zeros(problem.n_memories), *found.values()])
 
 
 def no_links(room: Room) -> FlatLinks:

@@ -17,7 +17,6 @@ import numpy as np
 from hetsched.schedule.drafts import Draft, Drafting
 from hetsched.schedule.finished import finished
 from hetsched.schedule.loops.ready import by_affinity
-from hetsched.schedule.min_min import uncontended
 from hetsched.schedule.problem import Floats, Ints, Problem
 from hetsched.schedule.ranks import upward_ranks
 from hetsched.schedule.schedule import Schedule
@@ -37,7 +36,7 @@ def heteroprio(problem: Problem) -> Schedule:
 
 def heteroprio_draft(drafting: Drafting) -> Draft:
     """Devices and order are simulated as if copies never waited, and then placed."""
-    free = uncontended(drafting)
+    free = drafting.relaxed()
     room, flat = free.room, free.flat
     n_tasks = flat.n_tasks
     affinity, kind = acceleration(free)

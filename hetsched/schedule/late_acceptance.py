@@ -7,6 +7,7 @@ import numpy as np
 from hetsched.schedule.drafts import Draft, Drafting
 from hetsched.schedule.loops.late_acceptance import late_acceptance
 from hetsched.schedule.loops.room import Aim, Order
+from hetsched.schedule.objective import MAKESPAN
 
 N_BACK = 50
 """So many steps ago is "before"."""
@@ -18,7 +19,7 @@ class LateAcceptance:
     def __init__(self, drafting: Drafting, draft: Draft, aim: Aim | None = None, seed: int = 1) -> None:
         self._drafting = drafting
         self._name = draft.name
-        self._aim = aim or drafting.aim
+        self._aim = aim or drafting.aim_for(MAKESPAN)
         room, n_tasks = drafting.room, drafting.flat.n_tasks
         order = drafting.order_of(draft).copy()
         index = room.ints(n_tasks)

@@ -11,11 +11,8 @@ max-min needs the true ones. Of more ready tasks than `MAX_READY`, those that be
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hetsched.schedule.drafts import Draft, Drafting
 from hetsched.schedule.finished import finished
-from hetsched.schedule.flat import flatten
 from hetsched.schedule.loops.ready import extreme_ends
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Schedule
@@ -46,17 +43,9 @@ def max_min_draft(drafting: Drafting) -> Draft:
     return _draft(drafting, "max_min", largest=True)
 
 
-def uncontended(drafting: Drafting) -> Drafting:
-    """The problem as if links carried any number of copies at once."""
-    if not drafting.links.n_links:
-        return drafting
-    problem = replace(drafting.problem, contention=False)
-    return Drafting(problem, flatten(problem, drafting.room))
-
-
 def _draft(drafting: Drafting, name: str, largest: bool) -> Draft:
     """The order is made as if copies never waited; placing it finds again where each task ends first, gaps included."""
-    free = uncontended(drafting)
+    free = drafting.relaxed()
     room, flat = free.room, free.flat
     n_tasks, n_ready = flat.n_tasks, min(flat.n_tasks, MAX_READY)
     order = room.ints(n_tasks)

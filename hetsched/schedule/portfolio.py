@@ -1,4 +1,4 @@
-"""The default: several algorithms, of which the best predicted wins, and a short search from there.
+"""A portfolio: what several algorithms make of a problem, and a short search from the best of that.
 
 The amount of work is counted in passes and steps, not measured in seconds, so that equal problems get equal schedules.
 """
@@ -7,29 +7,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 
-from hetsched.errors import ScheduleError
 from hetsched.schedule.anneal import Annealing, can_anneal
 from hetsched.schedule.cpop import cpop_draft
 from hetsched.schedule.drafts import Draft, Drafting
 from hetsched.schedule.fill import fill_draft, packed_draft
-from hetsched.schedule.finished import finished, replayed, values_are_tight
-from hetsched.schedule.flat import flatten
+from hetsched.schedule.finished import no_schedule
 from hetsched.schedule.forward_backward import ForwardBackward
 from hetsched.schedule.heft import heft_draft
 from hetsched.schedule.loops.compiled import room_for
-from hetsched.schedule.objective import MAKESPAN
 from hetsched.schedule.optimistic import optimistic_draft
 from hetsched.schedule.peft import affordable, peft_draft
 from hetsched.schedule.priced_affinity import TOLERANCES, affinity_draft, priced
-from hetsched.schedule.problem import Problem
 from hetsched.schedule.ranks import optimistic_costs, upward_ranks
-from hetsched.schedule.schedule import Schedule
-from hetsched.schedule.simplest import TIE, simplest
-from hetsched.schedule.single_device import best_device, device_draft, distinct_devices
+from hetsched.schedule.simplest import TIE
+from hetsched.schedule.single_device import device_draft, distinct_devices
 
 LARGE = 10_000
 """Problems of more tasks get the fewest passes, and are not annealed."""
@@ -49,38 +43,18 @@ COOL = 1e-3
 N_TRIES = 12
 """Moves that are compared for one annealing step."""
 
-N_REPLAYS = 3
-"""Drafts that are tried where values can overflow memories, which takes longer than making them."""
-
-
-def auto(problem: Problem) -> Schedule:
-    """The shortest schedule found; never longer, as predicted, than the best single device, HEFT, PEFT or CPOP.
-
-    Where a schedule on fewer devices, or with fewer copies, is longer by less than the predictions can tell, it is
-    that one, and a note says so.
-
-    Raises:
-        ScheduleError: no algorithm finds a schedule; the error is that of the last.
-    """
-    if problem.objective != MAKESPAN:
-        from hetsched.schedule.tradeoff import tradeoff
-
-        return tradeoff(problem)
-    drafting = Drafting(problem)
-    if values_are_tight(problem):
-        return _with_room(drafting)
-    drafts = [draft for draft in portfolio(drafting) if draft.makespan < math.inf]
-    if not drafts:
-        return finished(drafting, heft_draft(drafting))
-    chosen, notes = simplest(drafting, drafts)
-    return finished(drafting, chosen, notes)
-
 
 def portfolio(drafting: Drafting) -> list[Draft]:
-    """Drafts of all members, the simplest first, then what search made of the best of them."""
-    drafts = list(members(drafting))
-    best = [draft for draft in distinct(drafts) if draft.makespan < math.inf]
-    if best and best[0].makespan > drafting.problem.lower_bound_seconds * (1 + TIE):
+    """Drafts of all members, the simplest first, then what search made of the best of them.
+
+    Raises:
+        ScheduleError: no member finds a schedule.
+    """
+    drafts = [draft for draft in members(drafting) if draft.makespan < math.inf]
+    if not drafts:
+        raise no_schedule(drafting, "auto")
+    best = distinct(drafts)
+    if best[0].makespan > drafting.problem.lower_bound_seconds * (1 + TIE):
         drafts += _searched(drafting, best[:N_STARTS])
     return drafts
 
@@ -127,7 +101,7 @@ def _searched(drafting: Drafting, starts: list[Draft]) -> Iterator[Draft]:
 
     Where copies wait for links, or tasks for an interpreter, both search as if they did not.
     """
-    free = relaxed(drafting)
+    free = drafting.relaxed()
     if free is not drafting:
         starts = [free.place(drafting.by_start(draft), draft.name, wanted=draft.device) for draft in starts]
     both_ways = ForwardBackward(free)
@@ -138,15 +112,6 @@ def _searched(drafting: Drafting, starts: list[Draft]) -> Iterator[Draft]:
         yield (
             drafting.place(drafting.by_start(draft), draft.name, wanted=draft.device) if free is not drafting else draft
         )
-
-
-def relaxed(drafting: Drafting) -> Drafting:
-    """The problem without what only placing can take care of: links that are busy, and interpreters."""
-    if not drafting.links.n_links and not len(drafting.flat.dispatch):
-        return drafting
-    nothing = np.zeros(drafting.flat.n_tasks)
-    problem = replace(drafting.problem, contention=False, dispatch_seconds=nothing)
-    return Drafting(problem, flatten(problem, drafting.room))
 
 
 def _annealed(drafting: Drafting, starts: list[Draft], n_all: int) -> list[Draft]:
@@ -170,18 +135,3 @@ def n_steps(drafting: Drafting) -> int:
     if not room_for(n_tasks).compiled:
         return min(300, 12_000 // n_tasks, 120_000 // (n_tasks + len(drafting.flat.read_task)))
     return min(3000, int((12e-3 + 9e-6 * n_tasks) / (35e-9 * n_tasks * (1 + n_tasks / LARGE))))
-
-
-def _with_room(drafting: Drafting) -> Schedule:
-    """The best of replays in which nothing overflows, single devices among them."""
-    found: list[Schedule] = []
-    failed: ScheduleError | None = None
-    drafts = [draft for draft in distinct(list(members(drafting))) if draft.makespan < math.inf]
-    for make in (best_device, *(lambda _, draft=draft: replayed(drafting, draft) for draft in drafts[:N_REPLAYS])):
-        try:
-            found.append(make(drafting.problem))
-        except ScheduleError as error:  # full memories can stop one draft and not another
-            failed = error
-    if not found and failed is not None:
-        raise failed
-    return min(found, key=lambda schedule: schedule.makespan_seconds)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from hetsched.schedule.anneal import Annealing, can_anneal
+from hetsched.schedule.auto import auto
 from hetsched.schedule.drafts import Draft, Drafting
 from hetsched.schedule.finished import finished, values_are_tight
 from hetsched.schedule.flat import flatten
 from hetsched.schedule.late_acceptance import LateAcceptance
 from hetsched.schedule.loops.compiled import Room
 from hetsched.schedule.objective import MAKESPAN
-from hetsched.schedule.portfolio import COOL, auto, distinct, portfolio
+from hetsched.schedule.pace import Progress, rounds
+from hetsched.schedule.portfolio import COOL, distinct, portfolio
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Schedule
 from hetsched.schedule.simplest import TIE
@@ -23,13 +24,7 @@ from hetsched.schedule.tradeoff import tradeoff
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[float, float], None]
-"""Is told the seconds spent and the best makespan so far, after every round of the search."""
-
 BUDGET_SECONDS = 1.0
-
-ROUND_SECONDS = 0.03
-"""About what passes between two looks at the clock."""
 
 N_STARTS = 4
 """Annealing starts from what so many algorithms found, as schedules of one are often alike."""
@@ -133,15 +128,13 @@ class _Search:
         self._rounds(one_round, until)
 
     def _rounds(self, one_round: Callable[[int, float], None], until: float) -> None:
-        n_steps, per_step = 10, math.inf
-        while self._spent < until and not self._is_optimal():
-            begun = time.perf_counter()
-            one_round(n_steps, n_steps * per_step if per_step < math.inf else 0.0)
-            per_step = max(time.perf_counter() - begun, 1e-7) / n_steps
-            left = max(0.0, until - self._spent)
-            n_steps = max(1, min(10 * n_steps, int(min(ROUND_SECONDS, left) / per_step)))
+        if self._is_optimal():
+            return
+        for _ in rounds(one_round, lambda: self._spent, until):
             if self._progress is not None:
                 self._progress(self._spent, self._best_score())
+            if self._is_optimal():
+                return
 
     def _best_score(self) -> float:
         scores = [s.best_makespan if isinstance(s, Annealing) else s.best_score for s in self._running]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from heapq import nsmallest
 
@@ -22,7 +22,8 @@ from hetsched.schedule.flat import flatten
 from hetsched.schedule.late_acceptance import LateAcceptance
 from hetsched.schedule.loops.compiled import Room
 from hetsched.schedule.loops.room import Aim
-from hetsched.schedule.objective import AIMS, FORBIDDEN, LIMIT_ROUNDING, MAKESPAN, Figures, Objective
+from hetsched.schedule.objective import FORBIDDEN, LIMIT_ROUNDING, MAKESPAN, Figures, Objective
+from hetsched.schedule.pace import Progress, rounds
 from hetsched.schedule.portfolio import portfolio
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Schedule
@@ -30,9 +31,6 @@ from hetsched.schedule.single_device import best_device
 from hetsched.schedule.starts import Fewer, cheap, even, evened, everywhere, frugal, rates_by_column
 
 log = logging.getLogger(__name__)
-
-Progress = Callable[[float, float], None]
-"""Is told the seconds spent and the best score so far, after every round of the search."""
 
 N_STARTS = 3
 """Late acceptance starts from so many drafts, and goes on from the best."""
@@ -69,9 +67,6 @@ MIN_TRIES, MAX_TRIES = 12, 60
 
 TIE = 1e-9
 """What the makespan weighs beside the aim, both relative."""
-
-ROUND_SECONDS = 0.03
-"""About what passes between two looks at the clock."""
 
 
 def tradeoff(problem: Problem, budget_seconds: float | None = None, progress: Progress | None = None) -> Schedule:
@@ -121,24 +116,6 @@ def _seen(drafting: Drafting, usual: Iterable[Draft], objective: Objective) -> l
     return [draft for _, draft in search.best()]
 
 
-def aim_of(drafting: Drafting, objective: Objective) -> Aim:
-    """An objective in numbers, without ties."""
-    problem, room = drafting.problem, drafting.room
-    devices = list(drafting.form.devices)
-    idle, busy = problem.idle_watts[devices], problem.busy_watts[devices]
-    n_interpreters = int(problem.dispatcher.max(initial=-1)) + 1
-    return Aim(
-        kind=AIMS.index(objective.aim),
-        deadline_seconds=objective.deadline_seconds,
-        budget_money=objective.budget_money,
-        idle_watts=float(idle.sum()),
-        extra_watts=room.of(busy - idle),
-        price_per_second=room.of(problem.price_per_hour[devices] / 3600),
-        tie=0.0,
-        load=room.floats(drafting.flat.n_devices + drafting.links.n_links + n_interpreters),
-    )
-
-
 def _best(problem: Problem, budget_seconds: float | None = None, progress: Progress | None = None) -> Schedule:
     """The best schedule found; where no draft keeps the limits, one that passes them by little."""
     drafting = Drafting(problem, None if budget_seconds is None else flatten(problem, Room(compiled=True)))
@@ -174,8 +151,8 @@ class _Search:
     def __init__(self, drafting: Drafting, objective: Objective) -> None:
         self._drafting = drafting
         self._objective = objective
-        self._aim = aim_of(drafting, objective)
-        self._unlimited = aim_of(drafting, Objective(objective.aim))
+        self._aim = drafting.aim_for(objective)
+        self._unlimited = drafting.aim_for(Objective(objective.aim))
         self._scored: dict[tuple[float, float], Draft] = {}
         self._near: dict[tuple[float, float], Draft] = {}
 
@@ -285,13 +262,7 @@ class _Pace:
             self._rounds(search, self._budget_seconds * until)
 
     def _rounds(self, search: LateAcceptance, until: float) -> None:
-        n_steps = 10
-        while self._spent < until:
-            begun = self._spent
-            search.run(n_steps)
-            per_step = max(self._spent - begun, 1e-7) / n_steps
-            left = max(0.0, until - self._spent)
-            n_steps = max(1, min(10 * n_steps, int(min(ROUND_SECONDS, left) / per_step)))
+        for _ in rounds(lambda n_steps, _: search.run(n_steps), lambda: self._spent, until):
             self._best = min(self._best, search.best_score)
             if self._progress is not None:
                 self._progress(self._spent, self._best)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hetsched.schedule.flat import Flat, FlatLinks
 from hetsched.schedule.loops.compiled import Numbers, helper
+from hetsched.schedule.loops.lehmer import draw
 from hetsched.schedule.loops.place import place
 from hetsched.schedule.loops.room import Aim, Chosen, Gaps, Order, Stays
 from hetsched.schedule.loops.score import score
@@ -39,11 +40,11 @@ def late_acceptance(
     random, order, index, wanted, history = state.random, state.order, state.index, state.wanted, state.history
     best, best_order, best_device = state.best, state.best_order, state.best_device
     for _ in range(n_steps):
-        task = _below(random, n_tasks)
+        task = draw(random) % n_tasks
         device, place_before = wanted[task], index[task]
-        moves = _below(random, 2) == 0
+        moves = draw(random) % 2 == 0
         if moves:
-            other = _below(random, n_devices)
+            other = draw(random) % n_devices
             if other == device or not flat.seconds[task * flat.n_columns + flat.column[other]] < 1e300:
                 continue
             wanted[task] = other
@@ -51,7 +52,7 @@ def late_acceptance(
             first, last = _window(flat, index, task)
             if first == last:
                 continue
-            _shift(order, index, task, first + _below(random, last - first + 1))
+            _shift(order, index, task, first + draw(random) % (last - first + 1))
         makespan = place(flat, links, order, wanted, nothing[0], nothing[1], gaps, stays, chosen)
         found = score(flat, links, makespan, aim, stays, chosen)
         spot = int(best[2]) % len(history)
@@ -69,13 +70,6 @@ def late_acceptance(
             _shift(order, index, task, place_before)
         if best[1] < history[spot]:
             history[spot] = best[1]
-
-
-@helper
-def _below(random: Numbers, n: int) -> int:
-    """A random number below ``n`` (Park and Miller 1988, doi:10.1145/63039.63042)."""
-    random[0] = random[0] * 48271 % 2147483647
-    return int(random[0] % n)
 
 
 @helper

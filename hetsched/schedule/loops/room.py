@@ -51,7 +51,7 @@ class Chosen(NamedTuple):
 
 
 class Aim(NamedTuple):
-    """An objective in numbers, by device in the order of the flat form; ``load`` is empty where makespan is all.
+    """An objective in numbers, by device in the order of the flat form.
 
     Attributes:
         kind: 0 makespan, 1 throughput, 2 energy, 3 money.
@@ -61,7 +61,7 @@ class Aim(NamedTuple):
         extra_watts: of each device while it computes, besides its idle ones.
         price_per_second: of each device that is used at all.
         tie: what a second of makespan weighs beside the aim, to break ties.
-        load: room for the busy seconds of devices, then links.
+        load: room for the busy seconds of devices, then links, then interpreters.
     """
 
     kind: int

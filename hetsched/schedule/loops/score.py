@@ -16,8 +16,6 @@ def score(flat: Flat, links: FlatLinks, makespan: float, aim: Aim, stays: Stays,
     if makespan == math.inf:
         return math.inf
     load = aim.load
-    if not len(load):
-        return makespan
     _busy(flat, links, load, stays, chosen)
     period = 0.0
     for resource in range(len(load)):
@@ -53,7 +51,7 @@ def _busy(flat: Flat, links: FlatLinks, load: Numbers, stays: Stays, chosen: Cho
         device = device_of[task]
         seconds = all_seconds[task * n_columns + column[device]]
         load[device] = max(load[device], 0.0) + seconds
-        if len(load) > n_lanes and len(flat.dispatch) and dispatcher[device] >= 0:
+        if len(flat.dispatch) and dispatcher[device] >= 0:
             load[n_lanes + dispatcher[device]] += min(flat.dispatch[task], seconds)
     if links.n_links:
         for stay in range(stays.count[0]):

@@ -200,7 +200,7 @@ def test_static_bytes_that_fit_nowhere_are_answered_with_a_capacity_that_does() 
     problem = make_problem(
         tasks, devices=devices, static_bytes=dict.fromkeys("abc", 6.0), capacity={"vram:0": 10.0, "vram:1": 7.0}
     )
-    for scheduler in ("auto", "heft", "single_device"):
+    for scheduler in ("auto", "thorough", "heft", "single_device"):
         with pytest.raises(ScheduleError, match="this capacity would do: vram:0 with 12 instead of 10 bytes"):
             solve(problem, scheduler)
     enough = replace(problem, capacity=np.array([12.0, 7.0]))

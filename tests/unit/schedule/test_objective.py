@@ -15,7 +15,6 @@ from hetsched.schedule.loops.compiled import Room
 from hetsched.schedule.objective import AIMS, FORBIDDEN, Figures, Objective
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.schedule import Placement, Schedule, Transfer
-from hetsched.schedule.tradeoff import aim_of
 
 LINKED = {
     "devices": {"cpu:0": "ram", "cpu:1": "ram", "cuda:0": "vram:0"},
@@ -114,7 +113,7 @@ def test_loops_count_the_score_that_a_schedule_has(seed: int) -> None:
         problem = replace(problem, dispatcher=one_interpreter, dispatch_seconds=np.full(problem.n_tasks, 0.2))
     drafting = Drafting(problem, flatten(problem, Room(compiled=seed % 5 == 0)))
     draft = heft_draft(drafting)
-    scores = [drafting.score(draft, aim_of(drafting, objective)) for objective in OBJECTIVES]
+    scores = [drafting.score(draft, drafting.aim_for(objective)) for objective in OBJECTIVES]
     schedule = finished(drafting, draft)
     assert schedule.makespan_seconds == pytest.approx(draft.makespan, rel=1e-12)
     assert scores == pytest.approx([objective.score(schedule.figures) for objective in OBJECTIVES], rel=1e-12)

@@ -11,6 +11,7 @@ from hetsched.plan.lower import lower
 from hetsched.plan.simulate import simulate
 from hetsched.schedule import SCHEDULERS, solve
 from hetsched.schedule.drafts import Drafting
+from hetsched.schedule.objective import Objective
 from hetsched.schedule.problem import Problem
 from hetsched.schedule.ranks import upward_ranks
 from hetsched.schedule.schedule import Placement, Schedule
@@ -192,3 +193,20 @@ def test_what_predictions_cannot_tell_apart_is_as_simple_as_can_be_and_says_so()
     certain = solve(replace(problem, deviation=np.zeros((2, 2))))
     assert {placement.device for placement in certain.placements} == {0, 1}
     assert certain.notes == ()
+
+
+@pytest.mark.parametrize("scheduler", ["auto", "thorough", "heft", "peft"])
+def test_what_cannot_be_brought_anywhere_is_named(scheduler: str) -> None:
+    apart = make_problem(
+        {"a": ((), {"cpu": 1.0}), "b": (("a",), {"cuda": 1.0})}, devices={"cpu:0": "ram", "cuda:0": "vram:0"}
+    )
+    with pytest.raises(ScheduleError, match=r"task 'b' may run on cuda:0, where .* can be brought \('a' in ram\)"):
+        solve(apart, scheduler)
+
+
+@pytest.mark.parametrize("objective", [Objective("energy"), Objective(deadline_seconds=9.0)])
+def test_schedulers_that_know_no_objective_say_so(objective: Objective) -> None:
+    asked = replace(make_problem({"a": ((), 1.0)}), objective=objective)
+    with pytest.raises(ScheduleError, match=r"'heft' minimises the makespan and knows no limits; .* need 'auto' or"):
+        solve(asked, "heft")
+    assert solve(asked, "auto").makespan_seconds == 1.0

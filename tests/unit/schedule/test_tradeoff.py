@@ -14,7 +14,7 @@ from hetsched.schedule.bounds import balance
 from hetsched.schedule.drafts import Drafting
 from hetsched.schedule.objective import MAKESPAN, Figures, Objective, figures_of
 from hetsched.schedule.problem import Problem
-from hetsched.schedule.tradeoff import aim_of, pareto, tradeoff
+from hetsched.schedule.tradeoff import pareto, tradeoff
 from hetsched.schedule.validate import validate
 
 N_TASKS = 8
@@ -155,7 +155,7 @@ def orders(problem: Problem, done: tuple[int, ...] = ()) -> Iterator[tuple[int, 
 def best_of_all(problem: Problem, objectives: list[Objective]) -> list[float]:
     """The best scores over all assignments and orders."""
     drafting = Drafting(problem)
-    aims = [aim_of(drafting, objective) for objective in objectives]
+    aims = [drafting.aim_for(objective) for objective in objectives]
     devices = [np.flatnonzero(np.isfinite(row[list(drafting.form.devices)])).tolist() for row in problem.device_seconds]
     best = [np.inf] * len(aims)
     for order in orders(problem):
